@@ -1,0 +1,41 @@
+"""Loops written as symbolic arithmetic, compiled: on a GPU to one kernel, elsewhere to NumPy."""
+
+from gpuscan import tensor
+from gpuscan.compile import Function, function
+from gpuscan.config import config
+from gpuscan.errors import (
+    DtypeError,
+    GraphError,
+    KernelError,
+    LoopError,
+    MissingInputError,
+    ShapeError,
+    UnusedInputError,
+)
+from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, debugprint
+from gpuscan.loop import scan, until
+from gpuscan.tensor import shared
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Constant",
+    "DtypeError",
+    "Function",
+    "GraphError",
+    "KernelError",
+    "LoopError",
+    "MissingInputError",
+    "ShapeError",
+    "SharedVariable",
+    "TensorType",
+    "UnusedInputError",
+    "Variable",
+    "config",
+    "debugprint",
+    "function",
+    "scan",
+    "shared",
+    "tensor",
+    "until",
+]

@@ -1,0 +1,69 @@
+"""From a device's name to the program that runs a graph there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from gpuscan.config import DEVICE_PATTERN
+from gpuscan.cpu import CpuProgram
+from gpuscan.errors import KernelError
+from gpuscan.graph import Graph
+
+
+class Program(Protocol):
+    """A graph compiled for a device."""
+
+    graph: Graph
+
+    @property
+    def device(self) -> str:
+        """The device's name."""
+
+    def __call__(self, arguments: Sequence[Any]) -> list[Any]:
+        """Return the outputs for the parameters' values."""
+
+    def explain(self) -> Iterator[str]:
+        """Yield lines that say how each loop runs."""
+
+    def source(self) -> str:
+        """Return the generated text."""
+
+
+def resolve(device: str) -> str:
+    """Return the device that `device` means on this machine: ``cpu``, ``emulator`` or ``cuda:N``.
+
+    Raises
+    ------
+    ValueError
+        If there is no device of that name.
+    KernelError
+        If it is a GPU and there is none.
+    """
+    if not re.fullmatch(DEVICE_PATTERN, device):
+        raise ValueError(f"there is no device {device!r}; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'emulator'")
+    if device in ("cpu", "emulator"):
+        return device
+    from gpuscan.cuda.launch import gpu_count, why_no_gpu  # not needed, and not imported, for the CPU
+
+    count = gpu_count()
+    if device == "auto":
+        return "cuda:0" if count else "cpu"
+    index = int(device.partition(":")[2] or 0)
+    if index < count:
+        return f"cuda:{index}"
+    found = f"there are {count} GPUs" if count else why_no_gpu()
+    raise KernelError(
+        f"device {device!r} cannot be used: {found}. Choose another with function(..., device='cpu') or 'emulator', "
+        "with config.device, or with GPUSCAN_FLAGS=device=cpu"
+    )
+
+
+def make_program(graph: Graph, device: str) -> Program:
+    """Return the program that runs `graph` on a device that `resolve` returned."""
+    if device == "cpu":
+        return CpuProgram(graph)
+    from gpuscan.cuda import CudaProgram
+
+    return CudaProgram(graph, device)

@@ -1,0 +1,302 @@
+"""Run kernels on a machine without a GPU: compiled by the host's C++ compiler against ``kernels/emulator.h``.
+
+Slow, and for tests. What it says that a GPU does not: indices outside of arrays, barriers that not every thread of the
+block reaches, shared memory that is read before it is written or without a barrier in between, shuffles from absent
+lanes, kernels that wait for ever, and integer division by zero.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from math import prod
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from gpuscan.config import config
+from gpuscan.cuda.cache import DiskCache, default_cache_folder, digest
+from gpuscan.cuda.kernel import C_TYPES, Kernel, Launcher, Parameter
+from gpuscan.cuda.source import kernel_folder
+from gpuscan.errors import KernelError
+
+Dim3 = tuple[int, int, int]
+
+COMPILERS = ("c++", "g++", "clang++")
+"""Names looked for on PATH when CXX names no compiler."""
+
+OPTIONS = (
+    "-x", "c++", "-std=c++17", "-DGPUSCAN_EMULATOR", "-shared", "-fPIC", "-fvisibility=hidden",
+    # Twice the compile time of -O1 is not won back by kernels as short as tests run them.
+    "-O1",
+    # a * b + c rounds twice, as in NumPy, so that results can be compared for equality; NVRTC is told -fmad=false for
+    # that. By default GCC would fuse them on machines that can.
+    "-ffp-contract=off",
+    # sqrt and the like need not set errno, which no kernel reads.
+    "-fno-math-errno",
+    # On GPUs integers wrap around, and memory is read as another type than it was written as.
+    "-fwrapv", "-fno-strict-aliasing",
+    # An error leaves a kernel by a jump.
+    "-fno-exceptions", "-fno-rtti",
+    # The first would end the process; the second has no meaning in C++ and another one on each processor; the third
+    # would spoil the stack. emulator.h has the functions that are called then, so that no library of theirs is needed.
+    "-fsanitize=integer-divide-by-zero,shift-exponent,bounds", "-nodefaultlibs",
+    # Half of a fiber's stack.
+    "-Werror=frame-larger-than=131072",
+)  # fmt: skip
+"""The compiler's options, the same for all kernels."""
+
+LIBRARIES = ("-x", "none", "-lm", "-lc", "-lgcc")
+
+# CUDA's limits, of every GPU there is.
+MAX_BLOCK: Dim3 = (1024, 1024, 64)
+MAX_GRID: Dim3 = (2**31 - 1, 65535, 65535)
+MAX_THREADS = 1024
+
+MESSAGE_SIZE = 2048
+
+
+def load(kernel: Kernel, *, cooperative: bool = False, cache: DiskCache | None = None) -> Launcher:
+    """Compile a kernel for the emulator, or find it compiled.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    cooperative : bool
+        Whether all blocks must run at the same time because they wait for each other. Without it one block runs after
+        another.
+    cache : DiskCache, optional
+        Where compiled kernels are kept; by default in ``config.cache_dir``, else the user's cache folder.
+
+    Returns
+    -------
+    EmulatedKernel
+        A `gpuscan.cuda.kernel.Launcher` whose arrays are NumPy's. It may be called from several threads at once.
+
+    Raises
+    ------
+    KernelError
+        If there is no C++ compiler, or it refuses the text: the message names the text and the compiler's log on disk.
+    """
+    cache = cache or DiskCache(Path(config.cache_dir) if config.cache_dir else default_cache_folder())
+    library = ctypes.CDLL(str(_compiled(kernel, cache)))
+    return EmulatedKernel(kernel, library.gpuscan_launch, cache, cooperative=cooperative)
+
+
+def find_compiler() -> tuple[str, ...]:
+    """Find the host's C++ compiler.
+
+    Returns
+    -------
+    tuple of str
+        The command: of ``$CXX``, which may hold options, or the first of `COMPILERS` on ``PATH``.
+
+    Raises
+    ------
+    KernelError
+        If there is none, saying what was looked for and how to get one.
+    """
+    named = shlex.split(os.environ.get("CXX", ""))
+    for name in named[:1] or COMPILERS:
+        if path := shutil.which(name):
+            return (path, *named[1:])
+    looked_for = f"CXX, which is {named[0]!r}" if named else f"{', '.join(COMPILERS)} on PATH, with CXX not set"
+    raise KernelError(
+        f"the emulator needs a C++ compiler and found none; it looked for {looked_for}. Install one (on Debian and "
+        "Ubuntu: apt-get install g++), name one by the environment variable CXX, or use device='cpu', which needs none."
+    )
+
+
+@cache
+def _version(compiler: tuple[str, ...]) -> str:
+    try:
+        return subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise KernelError(f"the C++ compiler {shlex.join(compiler)} does not tell its version: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _header(folder: Path) -> str:
+    return (folder / "emulator.h").read_text(encoding="utf-8")
+
+
+def _compiled(kernel: Kernel, cache: DiskCache) -> Path:
+    """Return the shared library of a kernel."""
+    compiler = find_compiler()
+    trampoline = _trampoline(kernel)
+    key = digest(
+        "emulator", _header(kernel_folder()), kernel.source, trampoline, *OPTIONS, *compiler, _version(compiler)
+    )
+    return cache.get(key) or cache.put(key, _compile(kernel, trampoline, compiler, cache), ".so")
+
+
+def _compile(kernel: Kernel, trampoline: str, compiler: tuple[str, ...], cache: DiskCache) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="gpuscan-") as folder:
+        # The kernel stands in a file of its own, whose lines are those of its text.
+        Path(folder, f"{kernel.name}.cu").write_text(kernel.source, encoding="utf-8")
+        Path(folder, "launch.cc").write_text(trampoline, encoding="utf-8")
+        header = ("-include", str(kernel_folder() / "emulator.h"))
+        command = (*compiler, *OPTIONS, *header, "launch.cc", "-o", "kernel.so", *LIBRARIES)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode == 0:
+            return Path(folder, "kernel.so").read_bytes()
+    raise _refused(kernel, command, done.stdout + done.stderr, cache)
+
+
+def _refused(kernel: Kernel, command: Sequence[str], log: str, cache: DiskCache) -> KernelError:
+    """Leave the text and the log on disk and make the error that names them."""
+    log = f"{shlex.join(command)}\n{log}"
+    report = cache.put(digest("emulator log", log), log.encode(), ".log")
+    first = next((line for line in log.splitlines() if "error" in line.partition(": ")[2]), "no line of it says why")
+    return KernelError(
+        f"the C++ compiler {command[0]} cannot compile kernel {kernel.name!r} for the emulator: {first}\n"
+        f"The kernel's text: {_saved_source(kernel, cache)}\nThe compiler's log: {report}"
+    )
+
+
+def _saved_source(kernel: Kernel, cache: DiskCache) -> Path:
+    """Return a file of the kernel's text."""
+    key = digest("source", kernel.source)
+    return cache.get(key) or cache.put(key, kernel.source.encode(), ".cu")
+
+
+def _trampoline(kernel: Kernel) -> str:
+    """Return the translation unit around a kernel: a function that calls it with arguments from plain memory."""
+    arguments = ",\n        ".join(_argument(i, parameter) for i, parameter in enumerate(kernel.parameters))
+    return f'#include "{kernel.name}.cu"\n\nGPUSCAN_LAUNCHER {{\n    {kernel.name}(\n        {arguments});\n}}\n'
+
+
+def _argument(i: int, parameter: Parameter) -> str:
+    c_type = C_TYPES[parameter.dtype]
+    if not parameter.is_array:
+        return f"*static_cast<const {c_type}*>(arguments[{i}])"
+    element = c_type if parameter.writes else f"const {c_type}"
+    return f'Global<{element}>(static_cast<{element}*>(arguments[{i}]), counts[{i}], "{parameter.name}")'
+
+
+@final
+class EmulatedKernel:
+    """A kernel compiled for the emulator; calling it runs it to its end.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    function : callable
+        ``gpuscan_launch`` of the kernel's library.
+    cache : DiskCache
+        Where the kernel's text is written when a check fails.
+    cooperative : bool
+        Whether all blocks run at the same time.
+    """
+
+    def __init__(self, kernel: Kernel, function: Any, cache: DiskCache, *, cooperative: bool) -> None:
+        self.kernel = kernel
+        self.cooperative = cooperative
+        self._cache = cache
+        self._function = function
+        sizes = ctypes.c_uint * 3
+        function.argtypes = (
+            sizes, sizes, ctypes.c_ulonglong, ctypes.c_int,
+            ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_longlong), ctypes.c_char_p, ctypes.c_ulonglong,
+        )  # fmt: skip
+        function.restype = ctypes.c_int
+
+    def __call__(self, grid: Dim3, block: Dim3, shared_bytes: int, arguments: Sequence[Any]) -> None:
+        """Run the kernel once.
+
+        Parameters
+        ----------
+        grid, block : tuple of three int
+            Blocks, and threads of a block. A grid without blocks runs nothing.
+        shared_bytes : int
+            Dynamic shared memory of a block.
+        arguments : sequence
+            NumPy arrays and numbers, in the order of ``kernel.parameters``. Arrays must be C-contiguous, of exactly the
+            parameter's dtype and, where the kernel writes them, writable.
+
+        Raises
+        ------
+        KernelError
+            If an argument or a size does not fit, or a check of the emulator failed: then the message says which, names
+            the line, the thread and the block, and the file of the kernel's text. What the kernel wrote until then
+            stays written.
+        """
+        bound = _bind(self.kernel, arguments)
+        _check_sizes(self.kernel, grid, block, shared_bytes)
+        if 0 in grid:
+            return
+        n = len(bound)
+        pointers = (ctypes.c_void_p * n)(*(array.ctypes.data for array in bound))
+        counts = (ctypes.c_longlong * n)(*(array.size for array in bound))
+        message = ctypes.create_string_buffer(MESSAGE_SIZE)
+        sizes = ctypes.c_uint * 3
+        if not self._function(
+            sizes(*grid), sizes(*block), shared_bytes, self.cooperative, pointers, counts, message, MESSAGE_SIZE
+        ):
+            raise KernelError(
+                f"kernel {self.kernel.name!r}: {message.value.decode(errors='replace')}\n"
+                f"The kernel's text: {_saved_source(self.kernel, self._cache)}"
+            )
+
+
+def _check_sizes(kernel: Kernel, grid: Dim3, block: Dim3, shared_bytes: int) -> None:
+    fits = all(0 < size <= limit for size, limit in zip(block, MAX_BLOCK, strict=True))
+    if not fits or prod(block) > MAX_THREADS:
+        raise KernelError(
+            f"kernel {kernel.name!r} cannot run in blocks of {block} threads: CUDA allows 1 to {MAX_THREADS}, at "
+            f"most {MAX_BLOCK} a side"
+        )
+    if not all(0 <= size <= limit for size, limit in zip(grid, MAX_GRID, strict=True)):
+        raise KernelError(f"kernel {kernel.name!r} cannot run in a grid of {grid} blocks: CUDA allows {MAX_GRID}")
+    if shared_bytes < 0:
+        raise KernelError(f"kernel {kernel.name!r} cannot have {shared_bytes} bytes of shared memory")
+
+
+def _bind(kernel: Kernel, arguments: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
+    """Check arguments; numbers come back as arrays of no dimension."""
+    if len(arguments) != len(kernel.parameters):
+        names = ", ".join(parameter.name for parameter in kernel.parameters)
+        raise KernelError(
+            f"kernel {kernel.name!r} takes {len(kernel.parameters)} arguments ({names}), not {len(arguments)}"
+        )
+    bound = []
+    for parameter, value in zip(kernel.parameters, arguments, strict=True):
+        if fault := (_array_fault if parameter.is_array else _number_fault)(parameter, value):
+            raise KernelError(f"kernel {kernel.name!r}, parameter {parameter.name!r}: {fault}")
+        bound.append(value if parameter.is_array else np.array(value, parameter.dtype))
+    return bound
+
+
+def _array_fault(parameter: Parameter, value: Any) -> str | None:
+    if not isinstance(value, np.ndarray):
+        return f"needs a NumPy array, not {type(value).__module__}.{type(value).__name__}"
+    if value.dtype != parameter.dtype:
+        return f"needs {parameter.dtype}, not {value.dtype}"
+    if not value.flags.c_contiguous:
+        return f"needs a C-contiguous array, not one of shape {value.shape} with strides {value.strides}"
+    if not value.flags.aligned:
+        return f"needs an address that is a multiple of {value.dtype.alignment}, not {value.ctypes.data:#x}"
+    if parameter.writes and not value.flags.writeable:
+        return "is written by the kernel, and the array is read-only"
+    return None
+
+
+def _number_fault(parameter: Parameter, value: Any) -> str | None:
+    dtype = np.dtype(parameter.dtype)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
+        return f"needs one number of type {dtype}, not {value!r}"
+    try:
+        # A float parameter takes the nearest value that its type has; any other must hold the number exactly.
+        fits = dtype.kind == "f" or bool(dtype.type(value) == value)
+    except (OverflowError, ValueError):  # out of range; not a number
+        fits = False
+    return None if fits else f"needs a number that {dtype} can hold, not {value!r}"

@@ -1,0 +1,31 @@
+"""The exceptions that gpuscan raises. Each message says what was found, what was needed and what to do."""
+
+from __future__ import annotations
+
+
+class GraphError(ValueError):
+    """A graph is not well formed: a value is read that nothing supplies, or a rewrite broke it."""
+
+
+class MissingInputError(ValueError):
+    """A graph needs the value of a variable that the call does not supply."""
+
+
+class UnusedInputError(ValueError):
+    """An input of a function has no influence on its outputs."""
+
+
+class LoopError(ValueError):
+    """A loop cannot be built or run as it is written."""
+
+
+class DtypeError(TypeError):
+    """A value has a dtype that does not fit."""
+
+
+class ShapeError(ValueError):
+    """A value has a rank or size that does not fit."""
+
+
+class KernelError(RuntimeError):
+    """A kernel cannot be compiled or run; where there is one, the message names its source and log on disk."""

@@ -1,0 +1,32 @@
+"""Variables, the nodes that compute them, closed graphs, and walking, printing and checking them."""
+
+from gpuscan.graph.graph import Graph
+from gpuscan.graph.location import Location
+from gpuscan.graph.printing import debugprint
+from gpuscan.graph.traversal import dependents, free_values, leaves, sorted_nodes, substitute
+from gpuscan.graph.types import DTYPES, Shape, TensorType, broadcast_shapes, merge_shapes, type_of
+from gpuscan.graph.variable import Apply, Constant, Op, SharedVariable, Variable
+from gpuscan.graph.verify import verify
+
+__all__ = [
+    "DTYPES",
+    "Apply",
+    "Constant",
+    "Graph",
+    "Location",
+    "Op",
+    "Shape",
+    "SharedVariable",
+    "TensorType",
+    "Variable",
+    "broadcast_shapes",
+    "debugprint",
+    "dependents",
+    "free_values",
+    "leaves",
+    "merge_shapes",
+    "sorted_nodes",
+    "substitute",
+    "type_of",
+    "verify",
+]

@@ -1,0 +1,7 @@
+"""A graph as one Python function over an array module: NumPy for the CPU, CuPy for a GPU driven from the host."""
+
+from gpuscan.host.arrays import NUMPY, ArrayModule
+from gpuscan.host.function import HostFunction, write_function
+from gpuscan.host.writer import Writer
+
+__all__ = ["NUMPY", "ArrayModule", "HostFunction", "Writer", "write_function"]

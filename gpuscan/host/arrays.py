@@ -1,0 +1,52 @@
+"""Where the names in generated Python code come from."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ArrayModule:
+    """An implementation of NumPy's interface.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    modules : tuple of str
+        Modules to look a function up in, in this order; each is imported when the one before lacks the name, because
+        scipy.special alone takes longer to import than most graphs take to compile.
+    extra : mapping of str to callable
+        Functions that the modules lack or name differently.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    extra: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+    def lookup(self, name: str) -> Any:
+        """Return the function of that name.
+
+        Raises
+        ------
+        NotImplementedError
+            If the array module has none.
+        """
+        if name in self.extra:
+            return self.extra[name]
+        for module in self.modules:
+            if (found := getattr(importlib.import_module(module), name, None)) is not None:
+                return found
+        raise NotImplementedError(f"{self.name} has no function {name}")
+
+
+def _add_at(array: Any, index: Any, value: Any) -> None:
+    import numpy as np
+
+    np.add.at(array, index, value)
+
+
+NUMPY = ArrayModule("NumPy", ("numpy", "scipy.special"), {"add_at": _add_at})

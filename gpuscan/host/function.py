@@ -1,0 +1,100 @@
+"""A graph turned into a Python function."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpuscan.graph import Graph, Variable
+from gpuscan.host.arrays import NUMPY, ArrayModule
+from gpuscan.host.loops import write_loop
+from gpuscan.host.writer import ScanWriter, Writer, free_early
+from gpuscan.tensor.indexing import At, Index, New, Range
+from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Reshape
+
+
+@dataclass(frozen=True)
+class HostFunction:
+    """A compiled graph: ``run(*parameters)`` returns the list of outputs; `source` is its text."""
+
+    run: Callable[..., list[Any]]
+    source: str
+
+
+_count = 0
+
+
+def write_function(
+    graph: Graph,
+    arrays: ArrayModule = NUMPY,
+    write_scan: ScanWriter = write_loop,
+    on_host: Collection[Variable] = (),
+) -> HostFunction:
+    """Return `graph` as a Python function over arrays of the module `arrays`.
+
+    Parameters
+    ----------
+    graph : Graph
+        What to compute.
+    arrays : ArrayModule
+        What arrays are.
+    write_scan : callable
+        Writes the statements for a loop; by default a ``for`` over its steps.
+    on_host : collection of Variable
+        Values kept as NumPy scalars on the host although `arrays` lives elsewhere.
+
+    Returns
+    -------
+    HostFunction
+        It takes the parameters (NumPy scalars for those of rank 0 on the CPU) and returns new arrays: no output is a
+        view of a parameter, a constant or another output.
+    """
+    w = Writer(arrays, write_scan, on_host)
+    names = [f"p{i}" for i in range(len(graph.parameters))]
+    for parameter, name in zip(graph.parameters, names, strict=True):
+        w.name(parameter, name)
+    w.write_nodes(graph.nodes, graph.outputs)
+    w.line(f"return [{', '.join(_own(w, graph.outputs))}]")
+    body = list(free_early(w.lines))
+    source = "\n".join([f"def run({', '.join(names)}):", *body, ""])
+    return HostFunction(_define(source, w.namespace), source)
+
+
+def _define(source: str, namespace: dict[str, Any]) -> Callable[..., list[Any]]:
+    global _count
+    _count += 1
+    # A name that linecache knows, so that stack traces show the generated lines.
+    filename = f"<gpuscan function {_count}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    exec(compile(source, filename, "exec"), namespace)  # names that users chose enter the text only as literals
+    run: Callable[..., list[Any]] = namespace["run"]
+    return run
+
+
+def _own(w: Writer, outputs: Sequence[Variable]) -> list[str]:
+    """Return the expression of each output, copied where it might be a view of something that lives on."""
+    texts = []
+    seen: set[Variable] = set()
+    for output in outputs:
+        origin = _origin(output)
+        text = w.value(output)
+        if output.ndim and (origin.owner is None or origin in seen or (origin is not output and origin.ndim)):
+            text = f"{w.function('array')}({text})"
+        seen.add(origin)
+        texts.append(text)
+    return texts
+
+
+def _origin(variable: Variable) -> Variable:
+    """Return the value whose memory `variable` may be a view of."""
+    while variable.owner is not None:
+        op = variable.owner.op
+        is_view = isinstance(op, Reshape | DimShuffle | BroadcastTo) or (
+            isinstance(op, Index) and all(isinstance(item, At | Range | New) for item in op.pattern)
+        )
+        if not is_view:
+            break
+        variable = variable.owner.inputs[0]
+    return variable

@@ -1,0 +1,211 @@
+"""How each op is said in NumPy's words: one rule per op."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpuscan.graph import Apply, Constant, Variable
+from gpuscan.host.writer import Writer
+from gpuscan.loop import Scan
+from gpuscan.tensor.creation import Arange, Eye
+from gpuscan.tensor.indexing import SLOT, At, Gather, Index, Mask, New, Pattern, Range, WriteIndex, with_slots
+from gpuscan.tensor.pointwise import Cast, Pointwise
+from gpuscan.tensor.products import MatMul
+from gpuscan.tensor.reduction import Reduce
+from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack
+
+Rule = Callable[[Writer, Any, Apply], str]
+RULES: dict[type, Rule] = {}
+
+
+def rule(op: type) -> Callable[[Rule], Rule]:
+    """Register the decorated function as the rule of `op`: it returns the expression of a node's one output."""
+
+    def register(function: Rule) -> Rule:
+        RULES[op] = function
+        return function
+
+    return register
+
+
+def write_node(w: Writer, node: Apply, uses: Counter[Variable]) -> None:
+    """Write the statements for one node."""
+    op = node.op
+    if isinstance(op, Scan):
+        w.write_scan(w, node)
+        return
+    output = node.outputs[0]
+    if isinstance(op, Pointwise | Cast):
+        template = _pointwise(w, op, node)
+        w.compute(output, template, node.inputs, inline=uses[output] == 1)
+    else:
+        w.assign(output, RULES[type(op)](w, op, node))
+
+
+def _pointwise(w: Writer, op: Pointwise | Cast, node: Apply) -> str:
+    scalar = node.outputs[0].ndim == 0
+    if isinstance(op, Cast):
+        if scalar and (w.is_host(node.outputs[0]) or w.arrays.name == "NumPy"):
+            return f"{w.bind(np.dtype(op.dtype).type, 'type_')}({{0}})"
+        return f"{{0}}.astype({op.dtype!r})"
+    if op.row == "switch" and scalar and all(v.ndim == 0 for v in node.inputs) and w.arrays.name == "NumPy":
+        _, a, b = node.inputs
+        if a.dtype == b.dtype:
+            return "{1} if {0} else {2}"  # far quicker than numpy.where on scalars, which also makes 0-d arrays
+    return op.spec.numpy
+
+
+# ---- sizes ----
+
+
+def _sizes(w: Writer, sizes: Sequence[Variable]) -> str:
+    return "(" + "".join(f"{text}, " for text in w.values(sizes)).rstrip(" ") + ")"
+
+
+@rule(Dim)
+def _dim(w: Writer, op: Dim, node: Apply) -> str:
+    return f"{w.function('int64', host=True)}({w.value(node.inputs[0])}.shape[{op.axis}])"
+
+
+@rule(Stack)
+def _stack(w: Writer, op: Stack, node: Apply) -> str:
+    host = w.is_host(node.outputs[0])
+    items = ", ".join(w.values(node.inputs))
+    if host or all(w.is_host(v) for v in node.inputs) or w.arrays.name == "NumPy":
+        return f"{w.function('array', host=host)}([{items}], {node.outputs[0].dtype!r})"
+    as_arrays = ", ".join(f"{w.function('asarray')}({text})" for text in w.values(node.inputs))
+    return f"{w.function('stack')}([{as_arrays}])"
+
+
+@rule(Reshape)
+def _reshape(w: Writer, op: Reshape, node: Apply) -> str:
+    x, *sizes = node.inputs
+    return f"{_array(w, x)}.reshape({_sizes(w, sizes)})"
+
+
+@rule(DimShuffle)
+def _dimshuffle(w: Writer, op: DimShuffle, node: Apply) -> str:
+    x = node.inputs[0]
+    text = _array(w, x)
+    if dropped := op.dropped(x.ndim):
+        text = f"{text}.squeeze({tuple(dropped)})"
+    kept = [axis for axis in op.order if axis is not None]
+    if kept != sorted(kept):
+        ranks = sorted(kept)
+        text = f"{text}.transpose({tuple(ranks.index(axis) for axis in kept)})"
+    if None in op.order:
+        text = f"{text}[{', '.join('None' if axis is None else ':' for axis in op.order)}]"
+    return text
+
+
+@rule(BroadcastTo)
+def _broadcast_to(w: Writer, op: BroadcastTo, node: Apply) -> str:
+    x, *sizes = node.inputs
+    if x.ndim == 0:
+        # A real array, quicker to make than a broadcast view and quicker to read.
+        if isinstance(x, Constant) and not x.data.any():
+            return f"{w.function('zeros')}({_sizes(w, sizes)}, {x.dtype!r})"
+        return f"{w.function('full')}({_sizes(w, sizes)}, {w.value(x)}, {x.dtype!r})"
+    return f"{w.function('broadcast_to')}({w.value(x)}, {_sizes(w, sizes)})"
+
+
+@rule(Join)
+def _join(w: Writer, op: Join, node: Apply) -> str:
+    return f"{w.function('concatenate')}(({', '.join(_array(w, v) for v in node.inputs)},), {op.axis})"
+
+
+@rule(Repeat)
+def _repeat(w: Writer, op: Repeat, node: Apply) -> str:
+    x, counts = node.inputs
+    return f"{w.function('repeat')}({w.value(x)}, {w.value(counts)}.tolist(), {op.axis})"
+
+
+# ---- creation ----
+
+
+@rule(Arange)
+def _arange(w: Writer, op: Arange, node: Apply) -> str:
+    return f"{w.function('arange')}({', '.join(w.values(node.inputs))}, dtype={op.dtype!r})"
+
+
+@rule(Eye)
+def _eye(w: Writer, op: Eye, node: Apply) -> str:
+    rows, columns, k = (f"int({text})" for text in w.values(node.inputs))
+    return f"{w.function('eye')}({rows}, {columns}, {k}, {op.dtype!r})"
+
+
+# ---- reductions and products ----
+
+
+@rule(Reduce)
+def _reduce(w: Writer, op: Reduce, node: Apply) -> str:
+    x = node.inputs[0]
+    every = len(op.axes) == x.ndim and x.ndim > 1
+    axis = "" if every else str(op.axes[0]) if len(op.axes) == 1 else str(op.axes)
+    return f"{_array(w, x)}.{op.kind}({axis})"
+
+
+@rule(MatMul)
+def _matmul(w: Writer, op: MatMul, node: Apply) -> str:
+    a, b = w.values(node.inputs)
+    return f"{a} @ {b}"
+
+
+# ---- indexing ----
+
+
+def _subscript(w: Writer, pattern: Pattern, slots: Sequence[Variable]) -> str:
+    parts = []
+    for item, inputs in with_slots(pattern, w.values(slots)):
+        if isinstance(item, At):
+            parts.append(inputs[0] if inputs else str(item.position))
+        elif isinstance(item, Range):
+            symbolic = iter(inputs)
+            bounds = ["" if b is None else next(symbolic) if b is SLOT else str(b) for b in _bounds(item)]
+            parts.append(":".join(bounds) if bounds[2] else ":".join(bounds[:2]))
+        elif isinstance(item, New):
+            parts.append("None")
+        else:
+            assert isinstance(item, Gather | Mask)
+            parts.append(inputs[0])
+    while len(parts) > 1 and parts[-1] == ":":
+        parts.pop()
+    return ", ".join(parts)
+
+
+def _bounds(item: Range) -> tuple[Any, Any, Any]:
+    return item.start, item.stop, item.step
+
+
+@rule(Index)
+def _index(w: Writer, op: Index, node: Apply) -> str:
+    x, *slots = node.inputs
+    return f"{_array(w, x)}[{_subscript(w, op.pattern, slots)}]"
+
+
+@rule(WriteIndex)
+def _write_index(w: Writer, op: WriteIndex, node: Apply) -> str:
+    x, value, *slots = node.inputs
+    copy = w.fresh()
+    w.line(f"{copy} = {w.function('array')}({w.value(x)})")
+    subscript = _subscript(w, op.pattern, slots)
+    if not op.accumulate:
+        w.line(f"{copy}[{subscript}] = {w.value(value)}")
+    elif any(isinstance(item, Gather) for item in op.pattern):
+        helper = f"{w.function('s_')}[{subscript}]"
+        w.line(f"{w.function('add_at')}({copy}, {helper}, {w.value(value)})")
+    else:
+        w.line(f"{copy}[{subscript}] += {w.value(value)}")
+    return copy
+
+
+def _array(w: Writer, variable: Variable) -> str:
+    """Return the expression of a value whose methods are called; a scalar from the host becomes an array first."""
+    text = w.value(variable)
+    if w.is_host(variable) and w.arrays.name != "NumPy":
+        return f"{w.function('asarray')}({text})"
+    return text

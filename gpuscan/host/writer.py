@@ -1,0 +1,166 @@
+"""Python text in the making: names for values, a namespace of what the text uses, indented lines."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from gpuscan.graph import Apply, Constant, Variable
+from gpuscan.host.arrays import NUMPY, ArrayModule
+
+WORD_BEFORE_CALL = re.compile(r"(?<![\w.])([a-z_][a-z_0-9]*)(?=\()")
+MOST_NESTED = 16  # expressions nested deeper are given a name; Python's parser refuses about 100 levels
+
+ScanWriter = Callable[["Writer", Apply], None]
+
+
+class Writer:
+    """Writes statements that compute the nodes of a graph.
+
+    Parameters
+    ----------
+    arrays : ArrayModule
+        What arrays are.
+    write_scan : callable
+        Writes the statements for a loop.
+    on_host : collection of Variable
+        Values that are NumPy scalars on the host although `arrays` lives elsewhere: sizes, lengths, counts.
+    """
+
+    def __init__(self, arrays: ArrayModule, write_scan: ScanWriter, on_host: Collection[Variable] = ()) -> None:
+        self.arrays = arrays
+        self.write_scan = write_scan
+        self.on_host = on_host
+        self.lines: list[str] = []
+        self.namespace: dict[str, Any] = {}
+        self.indent = 1
+        self._expressions: dict[Variable, str] = {}
+        self._depth: dict[Variable, int] = {}
+        self._counter = 0
+
+    # ---- names and lines ----
+
+    def line(self, text: str) -> None:
+        """Add one line at the current indentation."""
+        self.lines.append("    " * self.indent + text)
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """Add a line that opens a block; what is written inside the ``with`` is the block."""
+        self.line(head)
+        self.indent += 1
+        yield
+        self.indent -= 1
+
+    def fresh(self, prefix: str = "v") -> str:
+        """Return a name not used yet."""
+        self._counter += 1
+        return f"{prefix}{self._counter}"
+
+    def bind(self, value: Any, prefix: str) -> str:
+        """Return a new name for an object that the text uses."""
+        name = self.fresh(prefix)
+        self.namespace[name] = value
+        return name
+
+    def function(self, name: str, *, host: bool = False) -> str:
+        """Return the name in the text of a function of the array module (with `host`: of NumPy)."""
+        module = NUMPY if host else self.arrays
+        label = f"host_{name}" if host and module is not self.arrays else name
+        if label not in self.namespace:
+            self.namespace[label] = module.lookup(name)
+        return label
+
+    # ---- values ----
+
+    def name(self, variable: Variable, text: str) -> None:
+        """Say that `variable` is called `text` from here on."""
+        self._expressions[variable] = text
+
+    def value(self, variable: Variable) -> str:
+        """Return the expression for a value computed earlier, for a parameter or for a constant."""
+        if variable not in self._expressions:
+            assert isinstance(variable, Constant), f"{variable!r} is used before it is computed"
+            self._expressions[variable] = self._constant(variable)
+        return self._expressions[variable]
+
+    def values(self, variables: Iterable[Variable]) -> list[str]:
+        """Return the expression of each."""
+        return [self.value(v) for v in variables]
+
+    def is_host(self, variable: Variable) -> bool:
+        """Whether a value is a NumPy scalar on the host although the arrays live elsewhere."""
+        return variable in self.on_host or (variable.ndim == 0 and isinstance(variable, Constant))
+
+    def _constant(self, constant: Constant) -> str:
+        data = constant.data
+        if self.is_host(constant) or self.arrays is NUMPY:
+            return self.bind(data[()] if data.ndim == 0 else data, "c")
+        return self.bind(self.arrays.lookup("asarray")(data), "c")
+
+    def named(self, variable: Variable) -> str:
+        """Return the expression of a value as a name, for text that uses it more than once."""
+        if not self.value(variable).isidentifier():
+            self.assign(variable, self.value(variable))
+        return self._expressions[variable]
+
+    def assign(self, variable: Variable, expression: str) -> None:
+        """Write ``name = expression`` for a value."""
+        name = self.fresh()
+        self.line(f"{name} = {expression}")
+        self._expressions[variable] = name
+
+    def compute(self, variable: Variable, template: str, operands: Sequence[Variable], inline: bool) -> None:
+        """Write a pointwise expression: for a value used once, not as a statement but into its consumer's.
+
+        NumPy reuses the memory of temporaries inside an expression, and nothing keeps them alive afterwards.
+        """
+        host = self.is_host(variable)
+        template = WORD_BEFORE_CALL.sub(lambda m: self.function(m[1], host=host), template)
+        expression = template.format(*self.values(operands))
+        depth = 1 + max((self._depth.get(v, 0) for v in operands), default=0)
+        if inline and depth < MOST_NESTED:
+            self._expressions[variable] = f"({expression})"
+            self._depth[variable] = depth
+        else:
+            self.assign(variable, expression)
+
+    # ---- graphs ----
+
+    def write_nodes(self, nodes: Sequence[Apply], outputs: Sequence[Variable]) -> None:
+        """Write statements for `nodes`, which are in order; `outputs` are used once more afterwards."""
+        from gpuscan.host.rules import write_node  # the rules use the writer
+
+        uses = Counter(v for node in nodes for v in node.inputs)
+        uses.update(outputs)
+        for node in nodes:
+            write_node(self, node, uses)
+
+
+def free_early(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a function with ``del`` after the last use of each value, so that its memory is given back."""
+    statements = _statements(lines)
+    last: dict[str, int] = {}
+    for position, statement in enumerate(statements):
+        last.update(dict.fromkeys(re.findall(r"\bv\d+\b", "\n".join(statement)), position))
+    # Values assigned inside a loop may not exist, if it ran no step.
+    assigned = {m[1] for statement in statements if (m := re.match(r" {4}(v\d+) = ", statement[0]))}
+    for position, statement in enumerate(statements):
+        yield from statement
+        dead = [name for name, i in last.items() if i == position and name in assigned]
+        if dead and position < len(statements) - 1:
+            yield f"    del {', '.join(dead)}"
+
+
+def _statements(lines: Sequence[str]) -> list[list[str]]:
+    """Return the lines in groups that each start at the function's own indentation."""
+    groups: list[list[str]] = []
+    for line in lines:
+        if groups and line.startswith((" " * 5, "    except")):
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return groups

@@ -1,0 +1,20 @@
+"""Loops: their records, their closed form, and `scan`, which builds them."""
+
+from gpuscan.loop.op import Scan, close_loop, open_loop, result_type
+from gpuscan.loop.records import Emit, Loop, NonSequence, Result, Sequence, State
+from gpuscan.loop.scan import scan, until
+
+__all__ = [
+    "Emit",
+    "Loop",
+    "NonSequence",
+    "Result",
+    "Scan",
+    "Sequence",
+    "State",
+    "close_loop",
+    "open_loop",
+    "result_type",
+    "scan",
+    "until",
+]

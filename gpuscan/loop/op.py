@@ -1,0 +1,206 @@
+"""The closed form of a loop: an op whose body is a closed graph. Stored closed, worked on open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+from typing import final
+
+from gpuscan.errors import LoopError, ShapeError
+from gpuscan.graph import Apply, Graph, Op, TensorType, Variable, merge_shapes, substitute
+from gpuscan.loop.records import Emit, Loop, NonSequence, Result, Sequence, State
+
+
+@dataclass(frozen=True)
+class SequenceSpec:
+    """What the closed form keeps of a `Sequence`."""
+
+    name: str
+    offsets: tuple[int, ...]
+    margin: int
+    reverse: bool
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """What the closed form keeps of a `State`."""
+
+    name: str
+    lags: tuple[int, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Scan(Op):
+    """A loop. `close_loop` makes one, `open_loop` turns it back into records; nobody else knows its flat order."""
+
+    body: Graph
+    sequences: tuple[SequenceSpec, ...]
+    states: tuple[StateSpec, ...]
+    emits: tuple[str, ...]
+    non_sequences: tuple[str, ...]
+    stops: bool
+    results: tuple[Result, ...]
+    title: str | None
+
+    @property
+    def name(self) -> str:
+        return f"scan[{self.title}]" if self.title else "scan"
+
+    def infer(self, inputs: SequenceOf[Variable]) -> SequenceOf[TensorType]:
+        loop = _view(self, inputs)
+        return [result_type(loop, result) for result in loop.results]
+
+    def sections(self) -> Iterator[tuple[str, list[Variable]]]:
+        """Yield headings and inner variables, for printing."""
+        loop = _view(self, _placeholders(self))
+        for s in loop.sequences:
+            taps = ", ".join(f"+{offset}" if offset else "0" for offset in s.reads)
+            yield f"sequence {s.name}, {'backwards, ' if s.reverse else ''}rows {taps}", list(s.reads.values())
+        for state in loop.states:
+            yield f"state {state.name}, lags {', '.join(map(str, state.reads))}, becomes", [state.next]
+        for emit in loop.emits:
+            yield f"emit {emit.name}", [emit.value]
+        for n in loop.non_sequences:
+            yield f"non-sequence {n.name}", [n.read]
+        if loop.stop is not None:
+            yield "stop after the step where", [loop.stop]
+        yield f"results: {', '.join(map(str, loop.results)) or 'none'}", []
+
+
+def _placeholders(op: Scan) -> tuple[Variable, ...]:
+    """Return stand-ins for the inputs of a loop of which only the inside is looked at."""
+    count = 1 + len(op.sequences) + len(op.states) + len(op.non_sequences)
+    return tuple(Variable(TensorType("int64", ())) for _ in range(count))
+
+
+# ---- the only two functions that know a flat order ----
+
+
+def close_loop(loop: Loop) -> Apply:
+    """Return the loop as a node; its outputs are the loop's results in their order.
+
+    Raises
+    ------
+    LoopError
+        If a state's dtype or rank or a known size changes through a step, or a name occurs twice.
+    GraphError
+        If something inside reads a value from outside that is no record's.
+    """
+    _check(loop)
+    parameters = [v for s in loop.sequences for v in s.reads.values()]
+    parameters += [v for s in loop.states for v in s.reads.values()]
+    parameters += [n.read for n in loop.non_sequences]
+    outputs = [s.next for s in loop.states] + [e.value for e in loop.emits]
+    outputs += [loop.stop] if loop.stop is not None else []
+    op = Scan(
+        body=Graph.close(parameters, outputs),
+        sequences=tuple(SequenceSpec(s.name, tuple(s.reads), s.margin, s.reverse) for s in loop.sequences),
+        states=tuple(StateSpec(s.name, tuple(s.reads)) for s in loop.states),
+        emits=tuple(e.name for e in loop.emits),
+        non_sequences=tuple(n.name for n in loop.non_sequences),
+        stops=loop.stop is not None,
+        results=loop.results,
+        title=loop.name,
+    )
+    sources = [s.source for s in loop.sequences] + [s.init for s in loop.states]
+    return Apply(op, [loop.length, *sources, *(n.source for n in loop.non_sequences)])
+
+
+def open_loop(node: Apply) -> Loop:
+    """Return the loop of a node as records over fresh inner variables.
+
+    The inner variables take the types that the node's inputs have, which may be better known than when the body was
+    built.
+    """
+    assert isinstance(node.op, Scan)
+    view = _view(node.op, node.inputs)
+    fresh: dict[Variable, Variable] = {}
+    for s in view.sequences:
+        fresh.update({v: Variable(TensorType(s.source.dtype, s.source.type.shape[1:]), v.name) for v in s.reads.values()})
+    for state in view.states:
+        row = TensorType(state.init.dtype, state.init.type.shape[1:])
+        fresh.update({v: Variable(row, v.name) for v in state.reads.values()})
+    for n in view.non_sequences:
+        fresh[n.read] = Variable(n.source.type, n.read.name, known=n.source.known)
+    inside = substitute(node.op.body.outputs, fresh)
+    return _records(node.op, node.inputs, [fresh[v] for v in node.op.body.parameters], inside)
+
+
+def _view(op: Scan, inputs: SequenceOf[Variable]) -> Loop:
+    """Return the loop as records over the closed body's own variables: for reading, not for building on."""
+    return _records(op, inputs, op.body.parameters, op.body.outputs)
+
+
+def _records(
+    op: Scan, inputs: SequenceOf[Variable], parameters: SequenceOf[Variable], outputs: SequenceOf[Variable]
+) -> Loop:
+    length, *rest = inputs
+    outside, inside, values = iter(rest), iter(parameters), iter(outputs)
+    return Loop(
+        sequences=tuple(
+            Sequence(s.name, next(outside), {o: next(inside) for o in s.offsets}, s.margin, s.reverse)
+            for s in op.sequences
+        ),
+        states=tuple(
+            State(s.name, next(outside), {lag: next(inside) for lag in s.lags}, next(values)) for s in op.states
+        ),
+        emits=tuple(Emit(name, next(values)) for name in op.emits),
+        non_sequences=tuple(NonSequence(name, next(outside), next(inside)) for name in op.non_sequences),
+        length=length,
+        stop=next(values) if op.stops else None,
+        results=op.results,
+        name=op.title,
+    )
+
+
+# ---- types ----
+
+
+def result_type(loop: Loop, result: Result) -> TensorType:
+    """Return the type of one of a loop's results."""
+    if result.kind == "steps":
+        return TensorType("int64", ())
+    value = loop.value_of(result.record)
+    shape = value.type.shape
+    if (state := loop.state(result.record)) is not None:
+        shape = merge_shapes([shape, state.init.type.shape[1:]])
+        if result.kind == "final":
+            return TensorType(value.dtype, (state.depth, *shape))
+    return TensorType(value.dtype, (_rows(loop, result), *shape))
+
+
+def _rows(loop: Loop, result: Result) -> int | None:
+    steps = loop.length.known if loop.stop is None else None
+    if steps is None or result.kind == "history":
+        return steps
+    return min(result.rows, steps)
+
+
+def _check(loop: Loop) -> None:
+    names = [r.name for r in (*loop.sequences, *loop.states, *loop.emits, *loop.non_sequences)]
+    if repeated := {n for n in names if names.count(n) > 1}:
+        raise LoopError(f"two records of a loop are named {sorted(repeated)[0]!r}")
+    for state in loop.states:
+        check_state(state)
+
+
+def check_state(state: State) -> None:
+    """Raise LoopError if a state cannot be carried: its type would change through a step."""
+    entering = TensorType(state.init.dtype, state.init.type.shape[1:])
+    leaving = state.next.type
+    where = f" (made at {state.next.owner.where})" if state.next.owner is not None else ""
+    if entering.dtype != leaving.dtype:
+        raise LoopError(
+            f"state {state.name!r} enters a step as {entering} but leaves it as {leaving}{where}. "
+            f"Cast its initial value to {leaving.dtype}, as in cast(initial, {leaving.dtype!r}), or cast what the step "
+            f"returns for it to {entering.dtype}."
+        )
+    try:
+        merge_shapes([entering.shape, leaving.shape])
+    except ShapeError as error:
+        raise LoopError(
+            f"state {state.name!r} enters a step as {entering} but leaves it as {leaving}{where}: {error}. A state "
+            f"keeps its shape; give it an initial value of the shape that the step returns."
+        ) from None

@@ -1,0 +1,148 @@
+"""An open loop: one record for each thing it carries, owning its source outside, its reads inside and its result.
+
+Inside the package a loop is spoken of in these words; the public arguments of `scan` are turned into them once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gpuscan.graph import Variable
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Something of which each step reads rows.
+
+    Attributes
+    ----------
+    name : str
+        The step function's name for it.
+    source : Variable
+        The whole of it, outside the loop; its first axis is time.
+    reads : mapping of int to Variable
+        Offset, never negative, to the row that many rows from the step's first, inside the loop.
+    margin : int
+        How many rows more than steps it must have: the span of its taps, with 0 among them.
+    reverse : bool
+        Whether step 0 reads the last usable row, step 1 the one before it, and so on.
+    """
+
+    name: str
+    source: Variable
+    reads: Mapping[int, Variable]
+    margin: int = 0
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """A value carried from step to step.
+
+    Attributes
+    ----------
+    name : str
+        The step function's name for it.
+    init : Variable
+        Outside the loop: the values before step 0, oldest first, as many as the largest lag.
+    reads : mapping of int to Variable
+        Lag, at least 1, to the value that many steps ago, inside the loop.
+    next : Variable
+        The value this step gives it, inside the loop.
+    """
+
+    name: str
+    init: Variable
+    reads: Mapping[int, Variable]
+    next: Variable
+
+    @property
+    def depth(self) -> int:
+        """How many past values a step needs: the largest lag, at least 1."""
+        return max(self.reads, default=1)
+
+
+@dataclass(frozen=True)
+class Emit:
+    """A value computed at each step and stacked, never read back."""
+
+    name: str
+    value: Variable
+
+
+@dataclass(frozen=True)
+class NonSequence:
+    """A value that is the same at every step: `source` outside the loop, `read` inside."""
+
+    name: str
+    source: Variable
+    read: Variable
+
+
+ResultKind = Literal["history", "last", "final", "steps"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Something the loop hands out. Results nobody reads are dropped, and with them their storage.
+
+    Attributes
+    ----------
+    kind : str
+        ``history``: the record's value after every step, stacked along a new first axis.
+        ``last``: the last `rows` rows of that (fewer if there were fewer steps).
+        ``final``: a state's last values, as many as its depth, initial ones among them if there were fewer steps.
+        ``steps``: how many steps ran, an int64 scalar.
+    record : str
+        Name of the state or emit; empty for ``steps``.
+    rows : int
+        For ``last``.
+    """
+
+    kind: ResultKind
+    record: str = ""
+    rows: int = 0
+
+    def __str__(self) -> str:
+        if self.kind == "last":
+            return f"last {self.rows} of {self.record}"
+        return f"{self.kind} of {self.record}" if self.record else self.kind
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An open loop.
+
+    Attributes
+    ----------
+    sequences, states, emits, non_sequences : tuple
+        What it carries.
+    length : Variable
+        Outside: how many steps to run, an int64 scalar; with `stop`, how many at most.
+    stop : Variable or None
+        Inside: a boolean scalar; the step where it holds is the last.
+    results : tuple of Result
+        What the loop hands out.
+    name : str or None
+        For people.
+    """
+
+    sequences: tuple[Sequence, ...]
+    states: tuple[State, ...]
+    emits: tuple[Emit, ...]
+    non_sequences: tuple[NonSequence, ...]
+    length: Variable
+    stop: Variable | None = None
+    results: tuple[Result, ...] = field(default=())
+    name: str | None = None
+
+    def state(self, name: str) -> State | None:
+        """Return the state of that name, None if there is none."""
+        return next((s for s in self.states if s.name == name), None)
+
+    def value_of(self, name: str) -> Variable:
+        """Return what each step computes for the state or emit of that name, inside the loop."""
+        values = {**{s.name: s.next for s in self.states}, **{e.name: e.value for e in self.emits}}
+        return values[name]

@@ -1,0 +1,5 @@
+"""Graphs made cheaper without changing what they mean: one pass a file, listed in order in `pipeline`."""
+
+from gpuscan.rewrite.pipeline import PASSES, optimise
+
+__all__ = ["PASSES", "optimise"]

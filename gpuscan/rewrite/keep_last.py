@@ -1,0 +1,93 @@
+"""Keep only the last values of a loop where only they are read: ``history[-1]``, ``history[-3:]``, ``history[-2, 0]``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gpuscan.graph import Apply, Graph, Variable
+from gpuscan.loop import Loop, Result, Scan, close_loop, open_loop
+from gpuscan.rewrite.rebuild import rebuild
+from gpuscan.tensor.indexing import At, Index, Range
+
+
+def keep_last(graph: Graph) -> Graph | None:
+    """Read the end of a history from a loop's last values.
+
+    ``history[-1]`` of a state becomes its final value, which costs nothing, whatever else is read; after no step that
+    is the initial value. Other reads of the last k rows stop the whole history from being kept, and are therefore
+    changed only where nothing reads the rest of it.
+    """
+    wanted = _wanted(graph)
+    ends: dict[tuple[Apply, Result], Variable] = {}
+
+    def read_end(node: Apply, original: Apply) -> Sequence[Variable] | None:
+        if original in wanted:
+            source = original.inputs[0].owner
+            assert source is not None
+            return [node.op(ends[source, wanted[original]], *node.inputs[1:])]
+        added = {r for reader, r in wanted.items() if reader.inputs[0].owner is original}
+        return _with_results(node, original, sorted(added, key=str), ends) if added else None
+
+    return rebuild(graph, read_end) if wanted else None
+
+
+def _with_results(
+    node: Apply, original: Apply, added: Sequence[Result], ends: dict[tuple[Apply, Result], Variable]
+) -> Sequence[Variable]:
+    """Return the outputs of the loop of `node`, after noting in `ends` those for the results `added`."""
+    loop = open_loop(node)
+    results = loop.results + tuple(r for r in added if r not in loop.results)
+    outputs = close_loop(replace(loop, results=results)).outputs
+    ends.update({(original, result): output for result, output in zip(results, outputs, strict=True)})
+    return outputs[: len(loop.results)]
+
+
+def _wanted(graph: Graph) -> dict[Apply, Result]:
+    """Return for each node that reads the end of a history the result that it can be read from instead."""
+    readers: dict[Variable, list[Apply | None]] = {v: [None] for v in graph.outputs}
+    for node in graph.nodes:
+        for v in node.inputs:
+            readers.setdefault(v, []).append(node)
+    wanted: dict[Apply, Result] = {}
+    for node in graph.nodes:
+        if not isinstance(node.op, Scan):
+            continue
+        loop = open_loop(node)
+        for result, history in zip(node.op.results, node.outputs, strict=True):
+            if result.kind == "history":
+                wanted.update(_ends_of(loop, result, history, readers.get(history, [])))
+    return wanted
+
+
+def _ends_of(
+    loop: Loop, result: Result, history: Variable, readers: Sequence[Apply | None]
+) -> dict[Apply, Result]:
+    rows = {node: _rows_from_end(node, history) for node in readers if node is not None}
+    is_state = loop.state(result.record) is not None
+    last_row = {node: Result("final", result.record) for node, count in rows.items() if is_state and _is_last(node, count)}
+    others = {node: count for node, count in rows.items() if node not in last_row}
+    if None in readers or any(count is None for count in others.values()):
+        return last_row
+    return last_row | {node: Result("last", result.record, count) for node, count in others.items() if count}
+
+
+def _is_last(node: Apply, count: int | None) -> bool:
+    return count == 1 and isinstance(node.op, Index) and isinstance(node.op.pattern[0], At)
+
+
+def _rows_from_end(node: Apply, history: Variable) -> int | None:
+    """Return how many rows at the end of `history` decide what `node` reads; None if others do too."""
+    if not isinstance(node.op, Index) or any(v is history for v in node.inputs[1:]):
+        return None
+    first = node.op.pattern[0]
+    if isinstance(first, At):
+        start, forward = first.position, True
+    elif isinstance(first, Range):
+        start = first.start
+        forward = (first.step is None or (isinstance(first.step, int) and first.step > 0)) and (
+            first.stop is None or (isinstance(first.stop, int) and first.stop < 0)
+        )
+    else:
+        return None
+    return -start if forward and isinstance(start, int) and start < 0 else None

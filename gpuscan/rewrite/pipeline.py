@@ -1,0 +1,49 @@
+"""The passes, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gpuscan.config import config
+from gpuscan.graph import Apply, Graph, Variable, verify
+from gpuscan.loop import Scan
+from gpuscan.rewrite.drop_unread import drop_unread
+from gpuscan.rewrite.keep_last import keep_last
+from gpuscan.rewrite.merge_equal import merge_equal
+from gpuscan.rewrite.rebuild import rebuild
+
+Pass = Callable[[Graph], Graph | None]
+
+PASSES: tuple[Pass, ...] = (
+    merge_equal,  # first, so that reads of one loop built twice are seen as reads of one loop
+    keep_last,  # asks for less of each loop
+    drop_unread,  # what is asked for no longer goes, and with it what only that needed
+)
+
+
+def optimise(graph: Graph) -> Graph:
+    """Return a graph with the same meaning that costs less: every pass, on it and on the bodies of its loops.
+
+    Raises
+    ------
+    GraphError
+        With ``config.check``, naming the pass that broke the graph.
+    """
+    for run_pass in PASSES:
+        graph = _everywhere(run_pass, graph)
+        if config.check:
+            verify(graph, after=run_pass.__name__)
+    return graph
+
+
+def _everywhere(run_pass: Pass, graph: Graph) -> Graph:
+    """Return the graph after a pass on it, and then on the body of each of its loops."""
+
+    def on_body(node: Apply, _: Apply) -> tuple[Variable, ...] | None:
+        if not isinstance(node.op, Scan):
+            return None
+        body = _everywhere(run_pass, node.op.body)
+        return None if body is node.op.body else Apply(replace(node.op, body=body), node.inputs, node.where).outputs
+
+    return rebuild(run_pass(graph) or graph, on_body)

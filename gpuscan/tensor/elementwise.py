@@ -1,0 +1,154 @@
+"""What users call for pointwise operations. The operations themselves are the table in `pointwise`."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+from gpuscan.config import config
+from gpuscan.graph import Variable
+from gpuscan.tensor.convert import as_tensor_variable, cast, operands
+from gpuscan.tensor.pointwise import POINTWISE, Pointwise, Row, kind, promote
+from gpuscan.tensor.pointwise import _float as float_rule
+from gpuscan.tensor.pointwise import _real_float as real_float_rule
+
+
+def apply(row: str, *values: Any) -> Variable:
+    """Return operation `row` of the table applied to `values`; integers become floatX where it computes in floats."""
+    variables = operands(*values)
+    if POINTWISE[row].rule in (float_rule, real_float_rule) and kind(promote(*(v.dtype for v in variables))) in "biu":
+        variables = [cast(v, config.floatX) for v in variables]
+    return Pointwise(row)(*variables)
+
+
+def _function(row: str) -> Callable[..., Any]:
+    spec: Row = POINTWISE[row]
+
+    def function(*values: Any) -> Variable:
+        if len(values) != spec.arity:
+            raise TypeError(f"{row}() takes {spec.arity} arguments, not {len(values)}")
+        return apply(row, *values)
+
+    function.__name__ = function.__qualname__ = row
+    function.__doc__ = f"{spec.doc} Pointwise, with NumPy's broadcasting."
+    return function
+
+
+add = _function("add")
+sub = _function("sub")
+mul = _function("mul")
+true_div = _function("true_div")
+floor_div = _function("floor_div")
+mod = _function("mod")
+power = _function("power")
+neg = _function("neg")
+abs = _function("abs")
+sign = _function("sign")
+sqr = _function("sqr")
+sqrt = _function("sqrt")
+cbrt = _function("cbrt")
+reciprocal = _function("reciprocal")
+maximum = _function("maximum")
+minimum = _function("minimum")
+hypot = _function("hypot")
+eq = _function("eq")
+neq = _function("neq")
+lt = _function("lt")
+le = _function("le")
+gt = _function("gt")
+ge = _function("ge")
+isnan = _function("isnan")
+isinf = _function("isinf")
+isfinite = _function("isfinite")
+logical_and = _function("logical_and")
+logical_or = _function("logical_or")
+logical_xor = _function("logical_xor")
+logical_not = _function("logical_not")
+bitwise_and = _function("bitwise_and")
+bitwise_or = _function("bitwise_or")
+bitwise_xor = _function("bitwise_xor")
+invert = _function("invert")
+left_shift = _function("left_shift")
+right_shift = _function("right_shift")
+switch = _function("switch")
+exp = _function("exp")
+exp2 = _function("exp2")
+expm1 = _function("expm1")
+log = _function("log")
+log2 = _function("log2")
+log10 = _function("log10")
+log1p = _function("log1p")
+logaddexp = _function("logaddexp")
+sin = _function("sin")
+cos = _function("cos")
+tan = _function("tan")
+arcsin = _function("arcsin")
+arccos = _function("arccos")
+arctan = _function("arctan")
+arctan2 = _function("arctan2")
+sinh = _function("sinh")
+cosh = _function("cosh")
+tanh = _function("tanh")
+arcsinh = _function("arcsinh")
+arccosh = _function("arccosh")
+arctanh = _function("arctanh")
+deg2rad = _function("deg2rad")
+rad2deg = _function("rad2deg")
+sigmoid = _function("sigmoid")
+softplus = _function("softplus")
+erf = _function("erf")
+erfc = _function("erfc")
+gammaln = _function("gammaln")
+digamma = _function("digamma")
+real = _function("real")
+imag = _function("imag")
+conj = _function("conj")
+angle = _function("angle")
+
+where = switch
+square = sqr
+inv = reciprocal
+divide = true_div
+subtract = sub
+multiply = mul
+negative = neg
+not_equal = neq
+pow = power
+and_ = bitwise_and
+or_ = bitwise_or
+xor = bitwise_xor
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Variable:
+    """Return `x` held between `min` and `max`; None leaves a side open."""
+    if min is None and max is None:
+        return as_tensor_variable(x)
+    if min is None:
+        return apply("minimum", x, max)
+    return apply("maximum", x, min) if max is None else apply("clip", x, min, max)
+
+
+def _rounding(row: str) -> Callable[[Any], Variable]:
+    def function(x: Any) -> Variable:
+        x = as_tensor_variable(x)
+        return x if kind(x.dtype) in "biu" else apply(row, x)
+
+    function.__name__ = function.__qualname__ = row
+    function.__doc__ = f"{POINTWISE[row].doc} Pointwise; integers stay as they are."
+    return function
+
+
+floor = _rounding("floor")
+ceil = _rounding("ceil")
+trunc = _rounding("trunc")
+rint = _rounding("rint")
+
+
+def round(x: Any, decimals: int = 0) -> Variable:
+    """Return `x` rounded to `decimals` decimals, halves to even, as NumPy does."""
+    if decimals == 0:
+        return rint(x)
+    scale = 10.0 ** builtins.abs(decimals)
+    return rint(x * scale) / scale if decimals > 0 else rint(x / scale) * scale
+
