@@ -8,7 +8,7 @@
 // The threads of a block are fibers: one runs until it waits for others, then the next does. All of a launch happens in
 // the caller's thread, so several launches may run at once. In an ordinary launch one block runs after another; in a
 // cooperative one all blocks are alive, and a thread that polls a word with one of the gpuscan_load_... words, with an
-// atomic or with gpuscan_pause() lets the others go on.
+// atomic or with gpuscan_pause() lets the others go on. A loop without end that does none of these is not noticed.
 //
 // What kernels must keep to, beyond CUDA: arrays are declared with the words of base.cuh; an element of a shared array
 // is a stand-in that a template cannot look through, so read it into a variable of its own type (`float x = tile[i];`,
@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-// ---------------------------------------------------------------------------------------------------- CUDA's qualifiers
+// --------------------------------------------------------------------------------------------------- CUDA's qualifiers
 
 #define __global__
 #define __device__
@@ -66,11 +66,14 @@ namespace gpuscan_emulator {
 
 // -------------------------------------------------------------------------------------------------- threads and blocks
 
+// For what stands at every access to an array: GCC then need not think about inlining it, which took half of its time.
+#define GPUSCAN_INLINE __attribute__((always_inline))
+
 // A place in the kernel's text. As the default value of a parameter it is the place of the call.
 struct Where {
     const char* file;
     int line;
-    Where(const char* file = __builtin_FILE(), int line = __builtin_LINE()) : file(file), line(line) {}
+    GPUSCAN_INLINE Where(const char* file = __builtin_FILE(), int line = __builtin_LINE()) : file(file), line(line) {}
     bool operator==(const Where& other) const { return line == other.line && !__builtin_strcmp(file, other.file); }
 };
 
@@ -181,7 +184,7 @@ static thread_local Thread* self;
 #define blockDim (gpuscan_emulator::launch->block)
 #define gridDim (gpuscan_emulator::launch->grid)
 
-// ------------------------------------------------------------------------------------------------------------- messages
+// ------------------------------------------------------------------------------------------------------------ messages
 
 __attribute__((format(printf, 1, 2), cold, noinline)) static void say(const char* format, ...) {
     Launch& l = *launch;
@@ -194,6 +197,11 @@ __attribute__((format(printf, 1, 2), cold, noinline)) static void say(const char
 }
 
 static void say_index(const char* what, const uint3& i) { say("%s (%u, %u, %u)", what, i.x, i.y, i.z); }
+
+static void say_where(const Where& where) {
+    const char* name = __builtin_strrchr(where.file, '/');
+    say("%s:%d", name ? name + 1 : where.file, where.line);
+}
 
 static void say_thread(const Thread& thread) {
     say_index("thread", thread.index);
@@ -208,7 +216,9 @@ static void say_thread(const Thread& thread) {
 
 // Ends the launch; what was said so far is the message.
 [[noreturn]] __attribute__((cold, noinline)) static void stop_at(const Where& where) {
-    say("; at %s:%d, ", where.file, where.line);
+    say("; at ");
+    say_where(where);
+    say(", ");
     say_thread(*self);
     stop();
 }
@@ -218,16 +228,16 @@ static const char* wait_name(Wait wait) {
         case UNSTARTED: return "not begun";
         case RUNNING: return "run";
         case LEFT: return "left the kernel";
-        case PAUSED: return "poll";
-        case BARRIER: return "wait at the barrier";
-        case SYNCWARP: return "wait at __syncwarp";
-        case SHUFFLE: return "wait at a shuffle";
-        case BALLOT: return "wait at a vote";
+        case PAUSED: return "poll at ";
+        case BARRIER: return "wait at the barrier ";
+        case SYNCWARP: return "wait at __syncwarp ";
+        case SHUFFLE: return "wait at the shuffle ";
+        case BALLOT: return "wait at the vote ";
     }
     return "";
 }
 
-// "32 wait at the barrier kernel.cu:14 (thread (0, 0, 0) first); 1 left the kernel (thread (5, 0, 0) first)"
+// "31 wait at the barrier loop.cu:14 (first: thread (0, 0, 0)); 1 left the kernel (first: thread (5, 0, 0))"
 static void say_waits(const Block& block) {
     const Thread* groups[8];
     int counts[8], n = 0;
@@ -243,8 +253,8 @@ static void say_waits(const Block& block) {
     for (int g = 0; g < n; ++g) {
         const Thread& first = *groups[g];
         say("%s%d %s", g ? "; " : "", counts[g], wait_name(first.wait));
-        if (first.wait >= PAUSED) say(" %s:%d", first.where.file, first.where.line);
-        if (first.wait >= SYNCWARP) say(" mask 0x%08x", first.mask);
+        if (first.wait >= PAUSED) say_where(first.where);
+        if (first.wait >= SYNCWARP) say(" with mask 0x%08x", first.mask);
         say_index(" (first: thread", first.index);
         say(")");
     }
@@ -273,7 +283,7 @@ static void say_waits(const Block& block) {
     stop();
 }
 
-// --------------------------------------------------------------------------------------------------------------- fibers
+// -------------------------------------------------------------------------------------------------------------- fibers
 
 constexpr unsigned long long STACK_BYTES = 256 * 1024, CANARY = 0x5ca1ab1e0ddba11;
 constexpr int STACKS_AT_ONCE = 16;
@@ -356,13 +366,16 @@ static Thread* take_unstarted() {
     _longjmp(thread->fiber->context, 1);
 }
 
+static void check_stack(const Fiber* fiber) {
+    if (__builtin_expect(*fiber->canary == CANARY, 1)) return;
+    say("the kernel needs a larger stack than the emulator's %llu bytes; ", STACK_BYTES);
+    say_thread(*self);
+    stop();
+}
+
 // Apart from its callers, so that none of their variables lives across the second return of _setjmp.
 __attribute__((noinline)) static void suspend(Fiber* fiber) {
-    if (__builtin_expect(*fiber->canary != CANARY, 0)) {
-        say("the kernel needs a larger stack than the emulator's %llu bytes; ", STACK_BYTES);
-        say_thread(*self);
-        stop();
-    }
+    check_stack(fiber);
     if (_setjmp(fiber->context) == 0) run_next();
 }
 
@@ -381,6 +394,7 @@ static void leave();
         thread->polled = nullptr;
         ++launch->alive;
         launch->body(launch->arguments, launch->counts);
+        check_stack(fiber);
         leave();
         if (!launch->ready.first && any_unstarted()) continue;
         fiber->next = launch->idle;
@@ -400,7 +414,7 @@ static void pause(const Where& where) {
     self->wait = RUNNING;
 }
 
-// ------------------------------------------------------------------------------------------------------------- barriers
+// ------------------------------------------------------------------------------------------------------------ barriers
 
 // Waits for the whole block; returns how many of its threads voted.
 static int barrier(int vote, const Where& where) {
@@ -494,7 +508,7 @@ static void leave() {
     }
 }
 
-// --------------------------------------------------------------------------------------------------------------- arrays
+// -------------------------------------------------------------------------------------------------------------- arrays
 
 template <class T> struct WithoutConst { using Type = T; };
 template <class T> struct WithoutConst<const T> { using Type = T; };
@@ -504,7 +518,7 @@ struct Index {
     long long value;
     Where where;
     template <class I>
-    Index(I&& index, const char* file = __builtin_FILE(), int line = __builtin_LINE())
+    GPUSCAN_INLINE Index(I&& index, const char* file = __builtin_FILE(), int line = __builtin_LINE())
         : value(static_cast<long long>(index)), where(file, line) {}
 };
 
@@ -512,10 +526,10 @@ struct Index {
 enum Access { READ, WRITE, READ_WRITE };
 
 [[noreturn]] __attribute__((cold, noinline)) static void stop_out_of_bounds(
-    const char* kind, const char* name, long long index, long long shift, long long count, const Where& where) {
+    const char* kind, const char* name, long long index, long long shift, long long count, const char* file, int line) {
     say("index %lld is out of bounds of the %s '%s', which has %lld elements", index, kind, name, count);
     if (shift) say(" (index %lld after a shift by %lld)", index - shift, shift);
-    stop_at(where);
+    stop_at({file, line});
 }
 
 [[noreturn]] __attribute__((cold, noinline)) static void stop_misaligned(
@@ -543,14 +557,14 @@ struct Global {
     Global& operator+=(long long offset) { return shift += offset, *this; }
     Global& operator-=(long long offset) { return shift -= offset, *this; }
 
-    T& at(long long index, const gpuscan_emulator::Where& where) const {
+    GPUSCAN_INLINE T& at(long long index, const gpuscan_emulator::Where& where) const {
         using namespace gpuscan_emulator;
         long long place = shift + index;
         if (__builtin_expect(static_cast<unsigned long long>(place) >= static_cast<unsigned long long>(count), 0))
-            stop_out_of_bounds("array parameter", name, place, shift, count, where);
+            stop_out_of_bounds("array parameter", name, place, shift, count, where.file, where.line);
         return data[place];
     }
-    T& operator[](const gpuscan_emulator::Index& index) const { return at(index.value, index.where); }
+    GPUSCAN_INLINE T& operator[](const gpuscan_emulator::Index& index) const { return at(index.value, index.where); }
 
     T* word(long long index, gpuscan_emulator::Access, bool, const gpuscan_emulator::Where& where) const {
         return &at(index, where);
@@ -632,7 +646,7 @@ struct Shared {
         using namespace gpuscan_emulator;
         long long place = shift + index;
         if (__builtin_expect(static_cast<unsigned long long>(place) >= static_cast<unsigned long long>(count), 0))
-            stop_out_of_bounds("shared array", name, place, shift, count, where);
+            stop_out_of_bounds("shared array", name, place, shift, count, where.file, where.line);
         return place;
     }
     gpuscan_emulator::Element<T> operator[](const gpuscan_emulator::Index& index) const {
@@ -706,7 +720,8 @@ struct Element {
 template <class T>
 Shared<T> shared_at(unsigned long long offset, long long count, const char* name) {
     Block& block = *self->block;
-    return {reinterpret_cast<T*>(block.shared + offset), block.written + offset, block.touches + offset, 0, count, name};
+    T* data = reinterpret_cast<T*>(block.shared + offset);
+    return {data, block.written + offset, block.touches + offset, 0, count, name};
 }
 
 // The same declaration is the same memory for every thread of a block.
@@ -732,8 +747,8 @@ Shared<T> dynamic_shared(unsigned long long offset, long long count, const char*
     unsigned long long bytes = launch->shared_bytes;
     if (count < 0) count = offset < bytes ? (bytes - offset) / sizeof(T) : 0;
     if (offset % alignof(T) || offset + count * sizeof(T) > bytes) {
-        say("the shared array '%s' takes %lld elements of %d bytes from byte %llu on; the launch gave %llu bytes, and it "
-            "must begin at a multiple of %d", name, count, int(sizeof(T)), offset, bytes, int(alignof(T)));
+        say("the shared array '%s' takes %lld elements of %d bytes from byte %llu on; the launch gave %llu bytes, and "
+            "it must begin at a multiple of %d", name, count, int(sizeof(T)), offset, bytes, int(alignof(T)));
         stop_at(where);
     }
     return shared_at<T>(offset, count, name);
@@ -746,7 +761,7 @@ Shared<T> dynamic_shared(unsigned long long offset, long long count, const char*
     const Shared<T> name = gpuscan_emulator::dynamic_shared<T>(offset, count, #name, gpuscan_emulator::Where())
 #define GPUSCAN_DYNAMIC_SHARED(T, name) GPUSCAN_DYNAMIC_SHARED_AT(T, name, 0, -1)
 
-// ------------------------------------------------------------------------------- words that other threads may be reading
+// ----------------------------------------------------------------------------- words that other threads may be reading
 
 template <class T>
 T* word(T* place, Access, const Where&) {
@@ -769,7 +784,6 @@ static void fence() {
 
 // Whether this thread looked at the same word before and found the same value: it polls.
 static bool seen_before(const void* place, const void* value, unsigned long long bytes) {
-    static_assert(WIDEST == 16, "");
     bool seen = self->polled == place && !__builtin_memcmp(self->polled_value, value, bytes);
     self->polled = place;
     __builtin_memcpy(self->polled_value, value, bytes);
@@ -778,6 +792,7 @@ static bool seen_before(const void* place, const void* value, unsigned long long
 
 template <class P>
 Value<P> poll(const P& place, const Where& where) {
+    static_assert(sizeof(Value<P>) <= WIDEST, "too wide to poll");
     const Value<P>* at = word(place, READ, where);
     if (seen_before(at, at, sizeof *at)) pause(where);
     Value<P> value = *at;
@@ -873,7 +888,7 @@ template <class P, class V> void gpuscan_store_vector(P place, V vector, GPUSCAN
     __builtin_memcpy(gpuscan_vector<V>(place, gpuscan_emulator::WRITE, where), &vector, sizeof(V));
 }
 
-// ------------------------------------------------------------------------------------- CUDA's barriers, votes, shuffles
+// ------------------------------------------------------------------------------------ CUDA's barriers, votes, shuffles
 
 inline void __syncthreads(GPUSCAN_WHERE) { gpuscan_emulator::barrier(0, where); }
 inline int __syncthreads_count(int vote, GPUSCAN_WHERE) { return gpuscan_emulator::barrier(vote != 0, where); }
@@ -914,7 +929,7 @@ template <class T> T __shfl_xor_sync(unsigned mask, T value, int flip, int width
     return gpuscan_emulator::exchange(value, source > (lane | (width - 1)) ? lane : source, mask, where);
 }
 
-// --------------------------------------------------------------------------------------------- atomics and cached loads
+// -------------------------------------------------------------------------------------------- atomics and cached loads
 
 #define GPUSCAN_ATOMIC(name, expression)                                                                               \
     template <class P> gpuscan_emulator::Value<P> name(P place, gpuscan_emulator::Value<P> value, GPUSCAN_WHERE) {     \
@@ -959,7 +974,7 @@ GPUSCAN_STORE(__stwb) GPUSCAN_STORE(__stcg) GPUSCAN_STORE(__stcs) GPUSCAN_STORE(
 #undef GPUSCAN_STORE
 #undef GPUSCAN_WHERE
 
-// ----------------------------------------------------------------------------------------------------------- arithmetic
+// ---------------------------------------------------------------------------------------------------------- arithmetic
 
 #define GPUSCAN_UNARY(name)                                                                                            \
     extern "C" double name(double);                                                                                    \
@@ -1023,18 +1038,27 @@ inline double abs(double x) { return fabs(x); }
 #define GPUSCAN_MIN_MAX(T)                                                                                             \
     inline T min(T a, T b) { return b < a ? b : a; }                                                                   \
     inline T max(T a, T b) { return a < b ? b : a; }
+#define GPUSCAN_MIN_MAX_MIXED(S, T)                                                                                    \
+    inline T min(S a, T b) { return min((T)a, b); }                                                                    \
+    inline T min(T a, S b) { return min(a, (T)b); }                                                                    \
+    inline T max(S a, T b) { return max((T)a, b); }                                                                    \
+    inline T max(T a, S b) { return max(a, (T)b); }
 GPUSCAN_MIN_MAX(int) GPUSCAN_MIN_MAX(unsigned int) GPUSCAN_MIN_MAX(long) GPUSCAN_MIN_MAX(unsigned long)
 GPUSCAN_MIN_MAX(long long) GPUSCAN_MIN_MAX(unsigned long long)
-#undef GPUSCAN_MIN_MAX
 inline float min(float a, float b) { return fminf(a, b); }
 inline float max(float a, float b) { return fmaxf(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
 inline double max(double a, double b) { return fmax(a, b); }
+GPUSCAN_MIN_MAX_MIXED(int, unsigned int) GPUSCAN_MIN_MAX_MIXED(long, unsigned long)
+GPUSCAN_MIN_MAX_MIXED(long long, unsigned long long) GPUSCAN_MIN_MAX_MIXED(float, double)
+#undef GPUSCAN_MIN_MAX
+#undef GPUSCAN_MIN_MAX_MIXED
 
 // What the C library lacks, in double precision; float goes through it.
 namespace gpuscan_emulator {
 
-constexpr double PI = 3.14159265358979323846, SQRT_HALF = 0.70710678118654752440, TWO_OVER_SQRT_PI = 1.12837916709551257390;
+constexpr double PI = 3.14159265358979323846, SQRT_HALF = 0.70710678118654752440;
+constexpr double TWO_OVER_SQRT_PI = 1.12837916709551257390;
 
 inline double rsqrt(double x) { return 1 / ::sqrt(x); }
 inline double rcbrt(double x) { return 1 / ::cbrt(x); }
@@ -1149,7 +1173,9 @@ inline float __double2float_rn(double x) { return float(x); }
 
 inline unsigned int __umulhi(unsigned int a, unsigned int b) { return (unsigned long long)a * b >> 32; }
 inline int __mulhi(int a, int b) { return int((long long)a * b >> 32); }
-inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) { return (unsigned __int128)a * b >> 64; }
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+    return (unsigned __int128)a * b >> 64;
+}
 inline long long __mul64hi(long long a, long long b) { return (long long)((__int128)a * b >> 64); }
 inline int __mul24(int a, int b) { return (a << 8 >> 8) * (b << 8 >> 8); }
 inline int __popc(unsigned int x) { return __builtin_popcount(x); }
@@ -1170,7 +1196,7 @@ inline unsigned int __funnelshift_r(unsigned int low, unsigned int high, unsigne
     return ((unsigned long long)high << 32 | low) >> (shift & 31);
 }
 
-// ------------------------------------------------------------------------------------------- mistakes in the arithmetic
+// ------------------------------------------------------------------------------------------ mistakes in the arithmetic
 
 namespace gpuscan_emulator {
 
@@ -1195,20 +1221,25 @@ struct SanitizerPlace {
 // nobody would notice (the others). The record that each is given begins with the place in the text.
 extern "C" {
 #define GPUSCAN_HANDLER __attribute__((visibility("hidden"), cold, used)) inline void
-GPUSCAN_HANDLER __ubsan_handle_divrem_overflow(gpuscan_emulator::SanitizerPlace* place, unsigned long, unsigned long) {
-    gpuscan_emulator::stop_saying("an integer is divided by zero, or its quotient is out of range", *place);
+GPUSCAN_HANDLER __ubsan_handle_divrem_overflow(gpuscan_emulator::SanitizerPlace* at, unsigned long, unsigned long) {
+    gpuscan_emulator::stop_saying("an integer is divided by zero, or its quotient is out of range", *at);
 }
-GPUSCAN_HANDLER __ubsan_handle_shift_out_of_bounds(gpuscan_emulator::SanitizerPlace* place, unsigned long, unsigned long) {
-    gpuscan_emulator::stop_saying("an integer is shifted by a negative number or by its number of bits or more", *place);
+GPUSCAN_HANDLER __ubsan_handle_shift_out_of_bounds(gpuscan_emulator::SanitizerPlace* at, unsigned long, unsigned long) {
+    gpuscan_emulator::stop_saying("an integer is shifted by a negative number or by its number of bits or more", *at);
 }
-GPUSCAN_HANDLER __ubsan_handle_out_of_bounds(gpuscan_emulator::SanitizerPlace* place, unsigned long index) {
+GPUSCAN_HANDLER __ubsan_handle_out_of_bounds(gpuscan_emulator::SanitizerPlace* at, unsigned long index) {
     gpuscan_emulator::say("index %ld is out of bounds of an array of the thread's own", long(index));
-    gpuscan_emulator::stop_at(*place);
+    gpuscan_emulator::stop_at(*at);
 }
+// Integers wrap around, as they do on GPUs: with -fwrapv GCC checks divisions only, Clang checks these as well.
+GPUSCAN_HANDLER __ubsan_handle_add_overflow(void*, unsigned long, unsigned long) {}
+GPUSCAN_HANDLER __ubsan_handle_sub_overflow(void*, unsigned long, unsigned long) {}
+GPUSCAN_HANDLER __ubsan_handle_mul_overflow(void*, unsigned long, unsigned long) {}
+GPUSCAN_HANDLER __ubsan_handle_negate_overflow(void*, unsigned long) {}
 #undef GPUSCAN_HANDLER
 }
 
-// --------------------------------------------------------------------------------------------------------------- launch
+// -------------------------------------------------------------------------------------------------------------- launch
 
 namespace gpuscan_emulator {
 

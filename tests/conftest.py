@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
 from gpuscan.config import config
-from gpuscan.cuda.launch import gpu_count
+from gpuscan.cuda import emulator
+from gpuscan.cuda.kernel import Kernel
+from gpuscan.cuda.launch import compile_kernel, gpu_count
+
+ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that rewrites the texts on file."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite the files that generated texts must equal")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Return a check that a text equals the file of that name in the folder ``golden`` beside the test."""
+
+    def check(name: str, text: str) -> None:
+        path = request.path.parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), f"{path} differs; look at it, then run with --update-golden"
+
+    return check
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,3 +57,25 @@ def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 def device(request: pytest.FixtureRequest) -> str:
     """Each device in turn; cuda only where there is one."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nvrtc_compiles_what_the_emulator_runs(kernel_cache: None) -> Iterator[None]:
+    """Compile every kernel that a test runs on the emulator with NVRTC as well, where it is installed.
+
+    The emulator compiles the same text as C++; this shows that it is CUDA C++ for all the architectures.
+    """
+    try:
+        from cupy.cuda import nvrtc  # noqa: F401  # installed, and its library found
+    except Exception:
+        yield
+        return
+    emulate = emulator.load
+
+    def load(kernel: Kernel, **options: Any) -> Any:
+        list(compilers.map(lambda arch: compile_kernel(kernel, arch), ARCHITECTURES))
+        return emulate(kernel, **options)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as compilers:
+        patch.setattr(emulator, "load", load)
+        yield

@@ -34,12 +34,24 @@ class CpuProgram:
         with np.errstate(all="ignore"):
             return self.function.run(*arguments)
 
+    def keep(self, value: Any) -> Any:
+        """Return the value of a shared variable as it is best kept between calls: as it is."""
+        return value
+
+    def place(self, result: Any, arguments: Sequence[Any], placement: str) -> Any:
+        """Return an output as a NumPy array; there is no other memory to place it in."""
+        return np.asarray(result)
+
     def explain(self) -> Iterator[str]:
         """Yield lines that say how each loop runs and what it keeps."""
         yield "device cpu: one generated Python function over NumPy"
         for node in self.graph.nodes:
             if isinstance(node.op, Scan):
                 yield from _explain_loop(node)
+
+    def plans(self) -> tuple[Any, ...]:
+        """Return the plans of kernels: there are none."""
+        return ()
 
     def source(self) -> str:
         """Return the generated Python text."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpuscan.cuda.launch import require_cupy
+from gpuscan.host import ArrayModule
 
 # https://dmlc.github.io/dlpack/latest/c_api.html: kDLCUDA and kDLCUDAManaged.
 _DLPACK_CUDA = (2, 13)
@@ -117,3 +118,13 @@ def _as_cupy(cupy: Any, x: Any) -> Any:
     # PyTorch's __cuda_array_interface__ names no stream, so that its own work might still be under way; DLPack asks
     # it to wait for that.
     return cupy.from_dlpack(x) if hasattr(x, "__dlpack__") and _on_cuda(x) else cupy.asarray(x)
+
+
+def _add_at(array: Any, index: Any, value: Any) -> None:
+    import cupyx
+
+    cupyx.scatter_add(array, index, value)
+
+
+CUPY = ArrayModule("CuPy", ("cupy", "cupyx.scipy.special"), {"add_at": _add_at, "s_": np.s_})
+"""CuPy's counterparts of what generated Python code calls."""

@@ -183,7 +183,7 @@ def _fallback(folder: Path, error: OSError) -> Path:
                 f"compiled kernels cannot be kept in {folder} ({error}), so that every process compiles them anew; "
                 "set GPUSCAN_CACHE_DIR to a folder that can be written",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
     return _FALLBACKS[folder]
 

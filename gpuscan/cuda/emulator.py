@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -36,8 +37,8 @@ OPTIONS = (
     "-x", "c++", "-std=c++17", "-DGPUSCAN_EMULATOR", "-shared", "-fPIC", "-fvisibility=hidden",
     # Twice the compile time of -O1 is not won back by kernels as short as tests run them.
     "-O1",
-    # a * b + c rounds twice, as in NumPy, so that results can be compared for equality; NVRTC is told -fmad=false for
-    # that. By default GCC would fuse them on machines that can.
+    # a * b + c rounds twice, as in NumPy and as NVRTC does it with -fmad=false, so that results can be compared for
+    # equality. By default GCC fuses them on machines that can.
     "-ffp-contract=off",
     # sqrt and the like need not set errno, which no kernel reads.
     "-fno-math-errno",
@@ -45,13 +46,21 @@ OPTIONS = (
     "-fwrapv", "-fno-strict-aliasing",
     # An error leaves a kernel by a jump.
     "-fno-exceptions", "-fno-rtti",
-    # The first would end the process; the second has no meaning in C++ and another one on each processor; the third
-    # would spoil the stack. emulator.h has the functions that are called then, so that no library of theirs is needed.
-    "-fsanitize=integer-divide-by-zero,shift-exponent,bounds", "-nodefaultlibs",
-    # Half of a fiber's stack.
-    "-Werror=frame-larger-than=131072",
+    # The first two would end the process (with -fwrapv the second is about quotients only), the third means something
+    # else on each processor, the fourth would spoil the stack. emulator.h has the functions that are called then, so
+    # that no library is needed for them.
+    "-fsanitize=integer-divide-by-zero,signed-integer-overflow,shift-exponent,bounds", "-nodefaultlibs",
 )  # fmt: skip
 """The compiler's options, the same for all kernels."""
+
+# A fiber's stack has nothing behind it that stops a function which needs more than is left: the compiler refuses one
+# that keeps over half a stack there. GCC and Clang differ in how to ask for that.
+GCC_OPTIONS = (
+    "-Werror=frame-larger-than=131072",
+    # A quarter of the time that a long kernel takes.
+    "-fno-tree-pta",
+)
+CLANG_OPTIONS = ("-Wframe-larger-than=131072", "-Werror=frame-larger-than=")
 
 LIBRARIES = ("-x", "none", "-lm", "-lc", "-lgcc")
 
@@ -84,9 +93,16 @@ def load(kernel: Kernel, *, cooperative: bool = False, cache: DiskCache | None =
     ------
     KernelError
         If there is no C++ compiler, or it refuses the text: the message names the text and the compiler's log on disk.
+        Or if what it made does not load.
     """
     cache = cache or DiskCache(Path(config.cache_dir) if config.cache_dir else default_cache_folder())
-    library = ctypes.CDLL(str(_compiled(kernel, cache)))
+    path = _compiled(kernel, cache)
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:  # as in a folder from which nothing may be executed
+        raise KernelError(
+            f"kernel {kernel.name!r}, compiled for the emulator, does not load: {error}\nThe library: {path}"
+        ) from error
     return EmulatedKernel(kernel, library.gpuscan_launch, cache, cooperative=cooperative)
 
 
@@ -122,6 +138,10 @@ def _version(compiler: tuple[str, ...]) -> str:
         raise KernelError(f"the C++ compiler {shlex.join(compiler)} does not tell its version: {error}") from error
 
 
+def _command(compiler: tuple[str, ...]) -> tuple[str, ...]:
+    return (*compiler, *OPTIONS, *(CLANG_OPTIONS if "clang" in _version(compiler) else GCC_OPTIONS))
+
+
 @lru_cache(maxsize=1)
 def _header(folder: Path) -> str:
     return (folder / "emulator.h").read_text(encoding="utf-8")
@@ -132,7 +152,7 @@ def _compiled(kernel: Kernel, cache: DiskCache) -> Path:
     compiler = find_compiler()
     trampoline = _trampoline(kernel)
     key = digest(
-        "emulator", _header(kernel_folder()), kernel.source, trampoline, *OPTIONS, *compiler, _version(compiler)
+        "emulator", _header(kernel_folder()), kernel.source, trampoline, *_command(compiler), _version(compiler)
     )
     return cache.get(key) or cache.put(key, _compile(kernel, trampoline, compiler, cache), ".so")
 
@@ -143,7 +163,7 @@ def _compile(kernel: Kernel, trampoline: str, compiler: tuple[str, ...], cache: 
         Path(folder, f"{kernel.name}.cu").write_text(kernel.source, encoding="utf-8")
         Path(folder, "launch.cc").write_text(trampoline, encoding="utf-8")
         header = ("-include", str(kernel_folder() / "emulator.h"))
-        command = (*compiler, *OPTIONS, *header, "launch.cc", "-o", "kernel.so", *LIBRARIES)
+        command = (*_command(compiler), *header, "launch.cc", "-o", "kernel.so", *LIBRARIES)
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode == 0:
             return Path(folder, "kernel.so").read_bytes()
@@ -154,7 +174,7 @@ def _refused(kernel: Kernel, command: Sequence[str], log: str, cache: DiskCache)
     """Leave the text and the log on disk and make the error that names them."""
     log = f"{shlex.join(command)}\n{log}"
     report = cache.put(digest("emulator log", log), log.encode(), ".log")
-    first = next((line for line in log.splitlines() if "error" in line.partition(": ")[2]), "no line of it says why")
+    first = next((line for line in log.splitlines() if re.search("error: |undefined reference", line)), "see its log")
     return KernelError(
         f"the C++ compiler {command[0]} cannot compile kernel {kernel.name!r} for the emulator: {first}\n"
         f"The kernel's text: {_saved_source(kernel, cache)}\nThe compiler's log: {report}"

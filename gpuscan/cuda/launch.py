@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
 from collections.abc import Sequence
@@ -177,10 +178,22 @@ def _refused(kernel: Kernel, options: tuple[str, ...], log: str, version: str) -
 
 def gpu_count() -> int:
     """Count the GPUs that CuPy can use; 0 where there is no CuPy, no driver or no GPU. It never raises."""
+    if not _has_driver():
+        return 0
     try:
         return int(require_cupy().cuda.runtime.getDeviceCount())
     except Exception:  # every way in which a GPU can be out of reach means that there is none
         return 0
+
+
+@cache
+def _has_driver() -> bool:
+    """Whether the CUDA driver's library can be opened: known in microseconds, where importing CuPy takes 0.3 s."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def why_no_gpu() -> str:

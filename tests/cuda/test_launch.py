@@ -423,6 +423,7 @@ def cupy(monkeypatch):
     fake = FakeCupy()
     monkeypatch.setattr(launch, "require_cupy", lambda: fake)
     monkeypatch.setattr(launch, "_run_nvrtc", lambda nvrtc, kernel, options: (b"binary", "log"))
+    monkeypatch.setattr(launch, "_has_driver", lambda: True)
     launch._describe.cache_clear()
     yield fake
     launch._describe.cache_clear()
@@ -438,6 +439,7 @@ def test_no_gpu_with_a_cupy_that_breaks(monkeypatch):
     def broken():
         raise OSError("libcuda is of another architecture")
 
+    monkeypatch.setattr(launch, "_has_driver", lambda: True)
     monkeypatch.setattr(launch, "require_cupy", broken)
     assert launch.gpu_count() == 0
     assert launch.why_no_gpu() == "libcuda is of another architecture"

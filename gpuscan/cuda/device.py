@@ -1,0 +1,124 @@
+"""What runs kernels and holds arrays: a GPU through CuPy, or the emulator with NumPy's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, final
+
+import numpy as np
+
+from gpuscan.cuda import arrays, emulator, launch
+from gpuscan.cuda.gpu import EMULATED_GPU, GPU
+from gpuscan.cuda.kernel import Kernel, Launcher
+from gpuscan.host import NUMPY, ArrayModule
+
+
+class Device(Protocol):
+    """What runs kernels and holds arrays.
+
+    Attributes
+    ----------
+    name : str
+        As in ``function(device=)``.
+    gpu : GPU
+        What plans are made for.
+    arrays : ArrayModule
+        What array operations run on.
+    """
+
+    name: str
+    gpu: GPU
+    arrays: ArrayModule
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Return a context in which new arrays are on this device."""
+
+    def empty(self, shape: Sequence[int], dtype: str) -> Any:
+        """Return an array whose values carry no meaning."""
+
+    def as_array(self, value: Any, dtype: str) -> Any:
+        """Return `value` as a C-contiguous array on the device."""
+
+    def to_host(self, value: Any) -> Any:
+        """Return `value` as a NumPy array."""
+
+    def is_device_array(self, value: Any) -> bool:
+        """Whether `value` is in this kind of device's memory."""
+
+    def load(self, kernel: Kernel) -> Launcher:
+        """Return a launcher of a kernel."""
+
+
+@final
+class Emulator:
+    """The emulator: generated kernels compiled for the host's processor."""
+
+    name = "emulator"
+    gpu = EMULATED_GPU
+    arrays = NUMPY
+
+    def active(self) -> AbstractContextManager[Any]:
+        return np.errstate(all="ignore")
+
+    def empty(self, shape: Sequence[int], dtype: str) -> Any:
+        return np.empty(shape, dtype)
+
+    def as_array(self, value: Any, dtype: str) -> Any:
+        return np.ascontiguousarray(value, dtype)
+
+    def to_host(self, value: Any) -> Any:
+        return np.asarray(value)
+
+    def is_device_array(self, value: Any) -> bool:
+        return False
+
+    def load(self, kernel: Kernel) -> Launcher:
+        return emulator.load(kernel)
+
+
+@final
+class CudaDevice:
+    """A GPU.
+
+    Parameters
+    ----------
+    index : int
+        Which one, as CUDA counts them.
+    """
+
+    arrays = arrays.CUPY
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.name = f"cuda:{index}"
+        self.gpu: GPU = launch.describe_gpu(index)
+
+    def active(self) -> AbstractContextManager[Any]:
+        return arrays.device_scope(self.index)
+
+    def empty(self, shape: Sequence[int], dtype: str) -> Any:
+        return arrays.empty(shape, dtype, self.index)
+
+    def as_array(self, value: Any, dtype: str) -> Any:
+        return arrays.to_device(value, dtype, self.index)
+
+    def to_host(self, value: Any) -> Any:
+        return arrays.to_host(value)
+
+    def is_device_array(self, value: Any) -> bool:
+        return arrays.is_device_array(value)
+
+    def load(self, kernel: Kernel) -> Launcher:
+        return launch.load(kernel, device=self.index)
+
+
+def open_device(name: str) -> Device:
+    """Return the device of that name: ``emulator`` or ``cuda:N``.
+
+    Raises
+    ------
+    KernelError
+        If there is no such GPU.
+    """
+    return Emulator() if name == "emulator" else CudaDevice(int(name.partition(":")[2]))

@@ -1,0 +1,67 @@
+"""Values and operations of a step as CUDA C++ text."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gpuscan.cuda.kernel import C_TYPES
+from gpuscan.graph import Apply, Constant, Variable
+from gpuscan.tensor.pointwise import Cast, Pointwise
+from gpuscan.tensor.shaping import BroadcastTo, DimShuffle
+
+
+def literal(variable: Variable) -> str:
+    """Return the text of a number that is known when the text is written."""
+    value = variable.data.reshape(()).item() if isinstance(variable, Constant) else variable.known
+    return number(value, variable.dtype)
+
+
+def number(value: float, dtype: str) -> str:
+    """Return the CUDA C++ literal of a number of type `dtype`."""
+    c_type = C_TYPES[dtype]
+    if dtype == "bool":
+        return "true" if value else "false"
+    if dtype.startswith("float"):
+        return _float(float(value), dtype)
+    if value == np.iinfo(dtype).min != 0:
+        return f"({c_type})(-{int(np.iinfo(dtype).max)}ll - 1)"  # its absolute value has no literal
+    suffix = "ull" if dtype == "uint64" else "ll"
+    text = f"{int(value)}{suffix}"
+    return text if dtype in ("int64", "uint64") else f"({c_type}){text}"
+
+
+def _float(value: float, dtype: str) -> str:
+    c_type = C_TYPES[dtype]
+    if math.isnan(value):
+        return f"gs::not_a_number<{c_type}>()"
+    if math.isinf(value):
+        return f"{'-' if value < 0 else ''}gs::infinity<{c_type}>()"
+    text = repr(float(np.float32(value))) if dtype == "float32" else repr(value)
+    text = text if any(c in text for c in ".en") else f"{text}.0"
+    return f"({text}f)" if dtype == "float32" else f"({text})" if value < 0 else text
+
+
+def convert(text: str, source: str, target: str) -> str:
+    """Return `text`, of type `source`, converted to type `target`."""
+    if source == target:
+        return text
+    if target == "bool":
+        return f"({text} != {number(0, source)})"
+    return f"({C_TYPES[target]})({text})"
+
+
+def expression(node: Apply, operands: list[str]) -> str:
+    """Return the expression that computes a node of a pointwise step from its operands' texts."""
+    op, output = node.op, node.outputs[0]
+    if isinstance(op, Cast):
+        return convert(operands[0], node.inputs[0].dtype, output.dtype)
+    if isinstance(op, DimShuffle | BroadcastTo):
+        return operands[0]
+    assert isinstance(op, Pointwise)
+    dtypes, _ = op.dtypes(node.inputs)
+    converted = [
+        convert(text, v.dtype, dtype) for text, v, dtype in zip(operands, node.inputs, dtypes, strict=True)
+    ]
+    return op.spec.c.format(*converted)

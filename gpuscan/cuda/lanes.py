@@ -1,0 +1,110 @@
+"""Lanes: the elements of a step that never meet each other, so that each can have a thread of its own.
+
+The values of a pointwise step broadcast against each other. Their common shape is that of the lanes: element i of every
+result depends only on what stands at position i of its operands, broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuscan.cuda.plan import row_of
+from gpuscan.graph import Apply, Constant, Variable, broadcast_shapes, sorted_nodes
+from gpuscan.loop import Loop
+from gpuscan.tensor.pointwise import Cast, Pointwise
+from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle
+
+
+def step_values(loop: Loop) -> list[Variable]:
+    """Return what a step computes: every state's next value, every emit, the stop condition."""
+    stop = [loop.stop] if loop.stop is not None else []
+    return [s.next for s in loop.states] + [e.value for e in loop.emits] + stop
+
+
+def step_reads(loop: Loop) -> list[Variable]:
+    """Return what a step is given: rows of sequences, past values of states, non-sequences."""
+    carried = [v for r in (*loop.sequences, *loop.states) for v in r.reads.values()]
+    return carried + [n.read for n in loop.non_sequences]
+
+
+def step_nodes(loop: Loop) -> list[Apply]:
+    """Return the nodes of a step that must run: those whose result is not a size known beforehand."""
+    nodes: list[Apply] = []
+    needed = {v for v in step_values(loop) if v.known is None}
+    for node in reversed(sorted_nodes(step_values(loop), step_reads(loop))):
+        if any(v in needed for v in node.outputs):
+            nodes.append(node)
+            needed.update(v for v in operands_of(node) if v.known is None)
+    return nodes[::-1]
+
+
+def operands_of(node: Apply) -> Sequence[Variable]:
+    """Return the inputs of a node whose elements it reads; of the others it takes only a size, or a shape."""
+    return node.inputs[:1] if isinstance(node.op, BroadcastTo) else node.inputs
+
+
+def refuse_lanes(loop: Loop) -> str | None:
+    """Return why the step of `loop` does not fall into lanes, None if it does.
+
+    The loop's shapes must be known.
+    """
+    for node in step_nodes(loop):
+        if (reason := _mixes(node)) is not None:
+            return f"{reason} (made at {node.where})"
+    for value in step_values(loop):
+        if None in value.type.shape:
+            return f"the size of {value!r} depends on values"
+    try:
+        lane_shape(loop)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _mixes(node: Apply) -> str | None:
+    op = node.op
+    if isinstance(op, Pointwise | Cast):
+        return None
+    if isinstance(op, BroadcastTo):
+        unknown = any(size.known is None for size in node.inputs[1:])
+        return f"{op} to a size that depends on values" if unknown else None
+    if isinstance(op, DimShuffle):
+        return None if _keeps_alignment(op, node.inputs[0]) else f"{op} moves elements to other lanes"
+    if isinstance(op, Dim):
+        return f"{op} of a shape that depends on values"
+    return f"{op} mixes lanes"
+
+
+def _keeps_alignment(op: DimShuffle, x: Variable) -> bool:
+    """Whether every kept axis of more than one element stays as far from the last axis as it was."""
+    ndim = len(op.order)
+    return all(
+        axis is None or x.type.shape[axis] == 1 or ndim - position == x.ndim - axis
+        for position, axis in enumerate(op.order)
+    )
+
+
+def lane_shape(loop: Loop) -> tuple[int, ...]:
+    """Return the sizes of the axes of the lanes."""
+    values = {v for node in step_nodes(loop) for v in (*operands_of(node), *node.outputs)}
+    shapes = [row_of(v) for v in (*values, *step_values(loop), *step_reads(loop))]
+    return tuple(size for size in broadcast_shapes(shapes) if size is not None)
+
+
+def strides_in(shape: Sequence[int], lanes: Sequence[int]) -> tuple[int, ...]:
+    """Return for each axis of the lanes how far apart, in elements, neighbours along it are in an array of `shape`.
+
+    It is 0 along axes that the array lacks or has size 1 along, where all lanes read the same element.
+    """
+    strides = [0] * len(lanes)
+    step = 1
+    for axis in range(-1, -len(shape) - 1, -1):
+        if shape[axis] != 1:
+            strides[axis] = step
+        step *= shape[axis]
+    return tuple(strides)
+
+
+def is_literal(variable: Variable) -> bool:
+    """Whether a value is written into the text as a number."""
+    return variable.known is not None or (isinstance(variable, Constant) and variable.data.size == 1)

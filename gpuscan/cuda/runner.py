@@ -1,0 +1,223 @@
+"""One loop of a compiled graph: planned when its shapes are known, launched at every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from gpuscan.cuda.device import Device
+from gpuscan.cuda.kernel import Launcher
+from gpuscan.cuda.plan import KernelPlan, LastRow, Number, Origin, Output, Source, Steps, row_of
+from gpuscan.cuda.residence import host_values
+from gpuscan.cuda.strategies import choose
+from gpuscan.cuda.thread_text import BoundKernel, thread_kernel
+from gpuscan.graph import Apply, Graph, TensorType, Variable
+from gpuscan.host import Writer, write_function
+from gpuscan.host.loops import check_past, checked_length, write_loop
+from gpuscan.loop import Loop, Result, open_loop
+from gpuscan.loop.op import check_state
+
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A planned loop that is ready to launch."""
+
+    plan: KernelPlan
+    bound: BoundKernel | None
+    launch: Launcher | None
+
+
+@final
+class LoopRunner:
+    """Runs the loop of one node.
+
+    Parameters
+    ----------
+    node : Apply
+        The loop.
+    device : Device
+        Where to run it.
+    on_host : collection of Variable
+        Which inputs of the node are scalars on the host.
+    """
+
+    def __init__(self, node: Apply, device: Device, on_host: Collection[Variable]) -> None:
+        self.node = node
+        self.device = device
+        self.loop: Loop = open_loop(node)
+        self.title = repr(self.loop.name or "scan")
+        self.on_host = [v in on_host or v.known is not None for v in node.inputs]
+        self.prepared: dict[Shapes, Prepared] = {}
+        self.inner: list[LoopRunner] = []  # loops inside this one, where the host drives it
+        self._host: Callable[..., list[Any]] | None = None
+
+    def __call__(self, length: Any, *inputs: Any) -> list[Any]:
+        """Return the results of the loop for the values of the node's inputs."""
+        loop = self.loop
+        count = len(loop.sequences)
+        rows = [array.shape[0] for array in inputs[:count]]
+        steps = checked_length(self.title, length, [(s.name, s.margin) for s in loop.sequences], *rows)
+        for state, init in zip(loop.states, inputs[count:], strict=False):
+            check_past(self.title, state.name, state.depth, init.shape[0])
+        shapes = self._shapes(inputs)
+        if shapes not in self.prepared:
+            self.prepared[shapes] = self._prepare(shapes)
+        prepared = self.prepared[shapes]
+        if prepared.launch is None:
+            return self._run_on_host(length, *inputs)
+        return self._launch(prepared, steps, inputs)
+
+    # ---- planning ----
+
+    def _shapes(self, inputs: Sequence[Any]) -> Shapes:
+        """Return what a plan depends on: not the number of steps, so not the sequences' lengths."""
+        count = len(self.loop.sequences)
+        return tuple(a.shape[1:] if i < count else a.shape for i, a in enumerate(inputs))
+
+    def _prepare(self, shapes: Shapes) -> Prepared:
+        plan = choose(self._bind(shapes), self.device.gpu)
+        if plan.team == "host":
+            return Prepared(plan, None, None)
+        names = [n.name for n in self.loop.non_sequences]
+        by_value = frozenset(name for name, host in zip(names, self.on_host[-len(names) :] if names else []) if host)
+        bound = thread_kernel(plan, by_value)
+        return Prepared(plan, bound, self.device.load(bound.kernel))
+
+    def _bind(self, shapes: Shapes) -> Loop:
+        """Return the loop with the shapes of this call, its states checked against them."""
+        count = len(self.loop.sequences)
+        full = [(None, *s) if i < count else s for i, s in enumerate(shapes)]
+        length, *sources = self.node.inputs
+        inputs = [
+            Variable(TensorType(v.dtype, shape), v.name, known=v.known)
+            for v, shape in zip(sources, full, strict=True)
+        ]
+        length = Variable(length.type, length.name)  # a plan serves every number of steps
+        loop = open_loop(Apply(self.node.op, [length, *inputs], self.node.where))
+        for state in loop.states:
+            check_state(state)
+        return loop
+
+    def explain(self) -> Iterator[str]:
+        """Yield lines about the plan of the last call, or where shapes suffice without a call, of any."""
+        if not self.prepared and (shapes := self._static_shapes()) is not None:
+            yield from choose(self._bind(shapes), self.device.gpu).explain()
+        elif self.prepared:
+            yield from next(iter(self.plans())).explain()
+        else:
+            yield f"loop {self.title}: planned at the first call, when its shapes are known"
+        for runner in self.inner:
+            yield from (f"  {line}" for line in runner.explain())
+
+    def _static_shapes(self) -> Shapes | None:
+        """Return the shapes that a plan depends on, where the graph's types tell them all."""
+        count = len(self.loop.sequences)
+        shapes = [v.type.shape[1:] if i < count else v.type.shape for i, v in enumerate(self.node.inputs[1:])]
+        return None if any(None in s for s in shapes) else tuple(tuple(n or 0 for n in s) for s in shapes)
+
+    def plans(self) -> Iterator[KernelPlan]:
+        """Yield the plan of the last call, and those of loops inside."""
+        if self.prepared:
+            yield next(reversed(self.prepared.values())).plan
+        for runner in self.inner:
+            yield from runner.plans()
+
+    def sources(self) -> Iterator[str]:
+        """Yield the text of each kernel made so far."""
+        for prepared in self.prepared.values():
+            if prepared.bound is not None:
+                yield prepared.bound.kernel.source
+        for runner in self.inner:
+            yield from runner.sources()
+
+    # ---- running ----
+
+    def _launch(self, prepared: Prepared, steps: int, inputs: Sequence[Any]) -> list[Any]:
+        plan, bound = prepared.plan, prepared.bound
+        assert bound is not None
+        assert prepared.launch is not None
+        records = [*self.loop.sequences, *self.loop.states, *self.loop.non_sequences]
+        sources = dict(zip([r.name for r in records], inputs, strict=True))
+        outputs = {r: self._empty(plan.loop, r, steps) for r in plan.loop.results if r.kind != "steps"}
+        arguments = [
+            self._argument(origin, parameter.dtype, parameter.is_array, steps, sources, outputs)
+            for origin, parameter in zip(bound.origins, bound.kernel.parameters, strict=True)
+        ]
+        if plan.grid:
+            prepared.launch((plan.grid, 1, 1), (plan.block, 1, 1), 0, arguments)
+        return [np.int64(steps) if r.kind == "steps" else outputs[r] for r in plan.loop.results]
+
+    def _empty(self, loop: Loop, result: Result, steps: int) -> Any:
+        value = loop.value_of(result.record)
+        state = loop.state(result.record)
+        rows = steps if result.kind == "history" else min(result.rows, steps)
+        rows = state.depth if result.kind == "final" and state is not None else rows
+        return self.device.empty((rows, *row_of(value)), value.dtype)
+
+    def _argument(
+        self,
+        origin: Origin,
+        dtype: str,
+        is_array: bool,
+        steps: int,
+        sources: dict[str, Any],
+        outputs: dict[Result, Any],
+    ) -> Any:
+        if isinstance(origin, Number):
+            return origin.value
+        if isinstance(origin, Steps):
+            return steps if origin.first_kept is None else max(steps - origin.first_kept, 0)
+        if isinstance(origin, Output):
+            return outputs[origin.result]
+        if isinstance(origin, LastRow):
+            margin = next(s.margin for s in self.loop.sequences if s.name == origin.record)
+            return sources[origin.record].shape[0] - margin - 1
+        assert isinstance(origin, Source)
+        value = sources[origin.record]
+        return self.device.as_array(value, dtype) if is_array else value
+
+    def _run_on_host(self, *inputs: Any) -> list[Any]:
+        if self._host is None:
+            variables = [Variable(v.type, v.name, known=v.known) for v in self.node.inputs]
+            node = self.node.with_inputs(variables)
+            graph = Graph(variables, node.outputs)
+            scalars = [v for v, host in zip(variables, self.on_host, strict=True) if host]
+            self._host = write_function(
+                graph, self.device.arrays, loop_writer(self.device, self.inner, by_hand=node), host_values(graph, scalars)
+            ).run
+        return self._host(*inputs)
+
+
+def loop_writer(
+    device: Device, runners: list[LoopRunner], by_hand: Apply | None = None
+) -> Callable[[Writer, Apply], None]:
+    """Return what writes the statements for loops: calls of runners, which are added to `runners`.
+
+    Parameters
+    ----------
+    device : Device
+        Where the loops run.
+    runners : list of LoopRunner
+        Gets the runner of each loop written.
+    by_hand : Apply, optional
+        The loop to write as a ``for`` on the host instead.
+    """
+
+    def write(w: Writer, node: Apply) -> None:
+        if node is by_hand:
+            write_loop(w, node)
+            return
+        runner = LoopRunner(node, device, {v for v in node.inputs if w.is_host(v)})
+        runners.append(runner)
+        results = w.fresh("r")
+        w.line(f"{results} = {w.bind(runner, 'run_loop')}({', '.join(w.values(node.inputs))})")
+        for i, output in enumerate(node.outputs):
+            w.assign(output, f"{results}[{i}]")
+
+    return write

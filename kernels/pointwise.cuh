@@ -1,0 +1,201 @@
+// Pointwise functions that CUDA C++ lacks or defines otherwise than NumPy, whose meaning all of these have.
+#pragma once
+#include "base.cuh"
+
+namespace gs {
+
+template <class T>
+struct IsFloat {
+    static constexpr bool value = false;
+};
+template <>
+struct IsFloat<float> {
+    static constexpr bool value = true;
+};
+template <>
+struct IsFloat<double> {
+    static constexpr bool value = true;
+};
+
+template <class T>
+constexpr bool is_signed = T(-1) < T(0);
+
+// ---- constants that have no literal
+
+__device__ __forceinline__ double bits(unsigned long long pattern) { return __longlong_as_double((long long)pattern); }
+template <class T>
+__device__ __forceinline__ T infinity() { return T(bits(0x7ff0000000000000ull)); }
+template <class T>
+__device__ __forceinline__ T not_a_number() { return T(bits(0x7ff8000000000000ull)); }
+
+// ---- classification; x != x rather than isnan(x), which is a macro of some host compilers
+
+template <class T>
+__device__ __forceinline__ bool is_nan(T x) { return x != x; }
+template <class T>
+__device__ __forceinline__ bool is_inf(T x) { return x == infinity<T>() || x == -infinity<T>(); }
+template <class T>
+__device__ __forceinline__ bool is_finite(T x) { return x - x == T(0); }
+
+// ---- sign and order
+
+template <class T>
+__device__ __forceinline__ T absolute(T x) {
+    if constexpr (IsFloat<T>::value) return fabs(x);
+    else if constexpr (is_signed<T>) return x < T(0) ? T(0 - x) : x;
+    else return x;
+}
+template <class T>
+__device__ __forceinline__ T sign(T x) {
+    if constexpr (IsFloat<T>::value) {
+        if (is_nan(x)) return x;
+    }
+    return T(T(0) < x) - T(x < T(0));
+}
+template <class T>
+__device__ __forceinline__ T maximum(T a, T b) { return a > b || is_nan(a) ? a : b; }
+template <class T>
+__device__ __forceinline__ T minimum(T a, T b) { return a < b || is_nan(a) ? a : b; }
+
+// ---- division: rounded down, the remainder with the divisor's sign; by the integer 0 it gives 0
+
+template <class T>
+__device__ __forceinline__ T mod(T a, T b) {
+    if constexpr (IsFloat<T>::value) {
+        T rest = fmod(a, b);
+        if (rest != T(0)) {
+            if ((b < T(0)) != (rest < T(0))) rest += b;
+            return rest;
+        }
+        return b == T(0) ? rest : copysign(T(0), b);
+    } else {
+        if (b == T(0)) return T(0);
+        if constexpr (is_signed<T>) {
+            if (b == T(-1)) return T(0);  // the smallest integer has no quotient by -1
+            T const rest = T(a % b);
+            return rest != T(0) && (rest < T(0)) != (b < T(0)) ? T(rest + b) : rest;
+        } else {
+            return T(a % b);
+        }
+    }
+}
+template <class T>
+__device__ __forceinline__ T floor_div(T a, T b) {
+    if constexpr (IsFloat<T>::value) {
+        if (b == T(0)) return a / b;
+        T const rest = fmod(a, b);
+        T quotient = (a - rest) / b;
+        if (rest != T(0) && (b < T(0)) != (rest < T(0))) quotient -= T(1);
+        if (quotient == T(0)) return copysign(T(0), a / b);
+        // (a - rest) / b is an integer but for its rounding.
+        T const lower = floor(quotient);
+        return quotient - lower > T(0.5) ? lower + T(1) : lower;
+    } else {
+        if (b == T(0)) return T(0);
+        if constexpr (is_signed<T>) {
+            if (b == T(-1)) return T(0 - a);
+            T const quotient = T(a / b);
+            return a % b != T(0) && (a < T(0)) != (b < T(0)) ? T(quotient - T(1)) : quotient;
+        } else {
+            return T(a / b);
+        }
+    }
+}
+
+// ---- powers
+
+template <class T>
+__device__ __forceinline__ T power(T base, T exponent) {
+    if constexpr (IsFloat<T>::value) {
+        return pow(base, exponent);
+    } else {
+        T result = T(1);
+        for (; exponent > T(0); exponent = T(exponent >> 1)) {
+            if (exponent & T(1)) result = T(result * base);
+            base = T(base * base);
+        }
+        return result;
+    }
+}
+
+// ---- bits; a shift by the width or more leaves nothing but the sign
+
+template <class T>
+__device__ __forceinline__ T invert(T x) { return T(~x); }
+__device__ __forceinline__ bool invert(bool x) { return !x; }
+template <class T>
+__device__ __forceinline__ T left_shift(T x, T count) {
+    bool const inside = count >= T(0) && (unsigned long long)count < sizeof(T) * 8;
+    return inside ? T((unsigned long long)x << (unsigned long long)count) : T(0);
+}
+template <class T>
+__device__ __forceinline__ T right_shift(T x, T count) {
+    bool const inside = count >= T(0) && (unsigned long long)count < sizeof(T) * 8;
+    return inside ? T(x >> count) : x < T(0) ? T(-1) : T(0);
+}
+
+// ---- angles
+
+template <class T>
+__device__ __forceinline__ T deg2rad(T x) { return x * T(0.017453292519943295769); }
+template <class T>
+__device__ __forceinline__ T rad2deg(T x) { return x * T(57.295779513082320877); }
+
+// ---- exponentials that neither overflow nor cancel
+
+template <class T>
+__device__ __forceinline__ T sigmoid(T x) { return T(1) / (T(1) + exp(-x)); }
+template <class T>
+__device__ __forceinline__ T softplus(T x) { return maximum(x, T(0)) + log1p(exp(-fabs(x))); }
+template <class T>
+__device__ __forceinline__ T logaddexp(T a, T b) {
+    // Equal infinities would be subtracted below.
+    if (a == b) return a + T(0.69314718055994530942);
+    T const distance = fabs(a - b);
+    return is_nan(distance) ? distance : maximum(a, b) + log1p(exp(-distance));
+}
+
+// Logarithm of the absolute gamma function, which SciPy continues to -infinity with that sign.
+template <class T>
+__device__ __forceinline__ T gammaln(T x) { return x == -infinity<T>() ? x : lgamma(x); }
+
+// Derivative of log gamma. Reflection at 0, recurrence up to 10 (6 in single precision), then the asymptotic series:
+// Abramowitz and Stegun, 6.3.7, 6.3.5 and 6.3.18.
+template <class T>
+__device__ __forceinline__ T digamma(T x) {
+    if (x == infinity<T>()) return x;
+    if (x == T(0)) return copysign(infinity<T>(), -x);
+    T result = T(0);
+    if (x < T(0)) {
+        T const fraction = x - floor(x);
+        if (fraction == T(0)) return not_a_number<T>();
+        result = -T(3.14159265358979323846) / tan(T(3.14159265358979323846) * fraction);
+        x = T(1) - x;
+    }
+    for (; x < T(10); x += T(1)) result -= T(1) / x;
+    T const inverse = T(1) / x;
+    T const square = inverse * inverse;
+    T const series =
+        square *
+        (T(1) / 12 -
+         square * (T(1) / 120 -
+                   square * (T(1) / 252 -
+                             square * (T(1) / 240 - square * (T(1) / 132 - square * (T(691) / 32760 - square / 12))))));
+    return result + log(x) - inverse / 2 - series;
+}
+
+// ---- the complex part of real numbers
+
+template <class T>
+__device__ __forceinline__ T real(T x) { return x; }
+template <class T>
+__device__ __forceinline__ T imag(T) { return T(0); }
+template <class T>
+__device__ __forceinline__ T conj(T x) { return x; }
+template <class T>
+__device__ __forceinline__ T angle(T x) {
+    if (is_nan(x)) return x;
+    return x < T(0) ? T(3.14159265358979323846) : T(0);
+}
+
+}  // namespace gs

@@ -1,0 +1,126 @@
+"""What is around the kernels of a function for a GPU: which values are where, and where outputs go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpuscan as gs
+import gpuscan.tensor as gt
+from tests.cuda.stand_in import DeviceArray, StandIn
+
+
+@pytest.fixture(autouse=True)
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpuscan.cuda.program.open_device", lambda name: StandIn())
+    monkeypatch.setattr("gpuscan.cuda.launch.gpu_count", lambda: 1)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=shape)
+
+
+def check(inputs: list[Any], outputs: Any, *values: Any) -> gs.Function:
+    expected = gs.function(inputs, outputs, device="cpu")(*values)
+    f = gs.function(inputs, outputs, device="cuda")
+    found = f(*values)
+    for e, v in zip(expected, found, strict=True):
+        assert isinstance(v, np.ndarray)
+        np.testing.assert_allclose(v, e, rtol=1e-12, atol=1e-14)
+    return f
+
+
+def test_a_loop_that_is_a_kernel() -> None:
+    x, n, a = gt.matrix("x"), gt.iscalar("n"), gt.scalar("a")
+    (doubled, total), _ = gs.scan(
+        lambda row, s, a: (row * a, s + row), [x], [None, x[0] * 2], [a + 1], n_steps=n
+    )
+    check([x, n, a], [doubled[-2:], total, total[-1].sum()], normal(6, 3), 4, 2.5)
+
+
+def test_a_loop_driven_from_the_host() -> None:
+    x, w, h = gt.matrix("x"), gt.matrix("w"), gt.vector("h")
+    (states, norms), _ = gs.scan(lambda row, h, w: (np.tanh(h @ w + row), (h * h).sum()), [x], [h, None], [w])
+    check([x, w, h], [states, norms, states[-1]], normal(5, 3), normal(3, 3), normal(3))
+
+
+def test_a_kernel_inside_a_loop_driven_from_the_host() -> None:
+    x, w = gt.matrix("x"), gt.matrix("w")
+
+    def step(row: Any, w: Any) -> Any:
+        inner, _ = gs.scan(lambda s, v: s * 0.5 + v, None, [row @ w], [row], n_steps=4)
+        return inner[-1]
+
+    out, _ = gs.scan(step, [x], None, [w])
+    f = check([x, w], [out], normal(5, 3), normal(3, 3))
+    assert [plan.team for plan in f.plans] == ["host", "thread"]
+
+
+def test_a_scalar_from_the_device_is_an_argument_without_a_wait() -> None:
+    x = gt.vector("x")
+    scale = 1 / x.sum()
+    out, _ = gs.scan(lambda v, c: v * c, [x], None, [scale])
+    check([x], [out, out[-1]], normal(6))
+
+
+def test_shapes_scalars_and_whole_array_operations() -> None:
+    x, k = gt.matrix("x"), gt.iscalar("k")
+    rows, columns = x.shape
+    outputs = [
+        gt.zeros((rows, 2)) + x[:, :2],
+        x.reshape(columns, -1),
+        gt.arange(rows) * 2 + k,
+        x[k] + x[1:, ::-1].sum(0),
+        gt.concatenate([x, gt.ones_like(x)], axis=1),
+        gt.stack([x.sum(), x.mean(), gt.constant(1.0)]),
+        x[0, 1:].set(0.5) + gt.eye(rows, columns)[0],
+        x[gt.constant(np.array([0, 0, 1]))].inc(1.0),
+        gt.switch(x > 0, x, k) * gt.outer(x[:, 0], x[0]),
+        gt.tile(x, (2, 1)),
+        k + 1,
+        rows * columns,
+    ]
+    check([x, k], outputs, normal(3, 4), 1)
+
+
+def test_until() -> None:
+    x, limit = gt.vector("x"), gt.scalar("limit")
+    out, _ = gs.scan(lambda s, limit: (s * 2, gs.until(s.sum() > limit)), None, [x], [limit], n_steps=50)
+    with pytest.raises(TypeError, match="wait"):  # the only host read there is: whether to go on
+        gs.function([x, limit], out, device="cuda")(np.ones(3), 20.0)
+
+
+def test_shared_variables_stay_on_the_device() -> None:
+    total, count = gs.shared(np.zeros(3), "total"), gs.shared(0, "count")
+    x = gt.vector("x")
+    f = gs.function([x], total * 2, updates={total: total + x, count: count + 1}, device="cuda")
+    for _ in range(3):
+        doubled = f(np.arange(3.0))
+    np.testing.assert_array_equal(doubled, [0, 4, 8])
+    assert isinstance(total.storage, DeviceArray)
+    np.testing.assert_array_equal(total.get_value(), [0, 3, 6])
+    assert count.get_value() == 3
+
+
+class TestPlacement:
+    def compiled(self, placement: str = "auto") -> gs.Function:
+        x = gt.vector("x")
+        out, _ = gs.scan(lambda v, s: s + v, [x], [np.float64(0)])
+        return gs.function([x], [out, out[-1]], device="cuda", placement=placement)
+
+    def test_outputs_come_back_where_the_inputs_came_from(self) -> None:
+        f = self.compiled()
+        assert all(isinstance(v, np.ndarray) for v in f(np.arange(3.0)))
+        assert all(isinstance(v, DeviceArray) for v in f(DeviceArray(np.arange(3.0))))
+
+    def test_it_can_be_chosen(self) -> None:
+        assert all(isinstance(v, np.ndarray) for v in self.compiled("host")(DeviceArray(np.arange(3.0))))
+        assert all(isinstance(v, DeviceArray) for v in self.compiled("device")(np.arange(3.0)))
+
+    def test_a_device_array_of_the_wrong_type_is_refused(self) -> None:
+        with pytest.raises(gs.DtypeError, match="'x'"):
+            self.compiled()(DeviceArray(np.arange(3.0) + 1j))
+        with pytest.raises(gs.ShapeError, match="'x'"):
+            self.compiled()(DeviceArray(np.ones((3, 3))))
