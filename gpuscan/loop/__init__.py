@@ -1,6 +1,6 @@
 """Loops: their records, their closed form, and `scan`, which builds them."""
 
-from gpuscan.loop.op import Scan, close_loop, open_loop, result_type
+from gpuscan.loop.op import Scan, bind_loop, close_loop, open_loop, result_type
 from gpuscan.loop.records import Emit, Loop, NonSequence, Result, Sequence, State
 from gpuscan.loop.scan import scan, until
 
@@ -12,6 +12,7 @@ __all__ = [
     "Scan",
     "Sequence",
     "State",
+    "bind_loop",
     "close_loop",
     "open_loop",
     "result_type",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import final
 
 from gpuscan.errors import LoopError, ShapeError
-from gpuscan.graph import Apply, Graph, Op, TensorType, Variable, merge_shapes, substitute
-from gpuscan.loop.records import Emit, Loop, NonSequence, Result, Sequence, State
+from gpuscan.graph import Apply, Graph, Op, Shape, TensorType, Variable, merge_shapes, substitute
+from gpuscan.loop.records import Emit, Loop, NonSequence, Result, Sequence, State, loop_title
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Scan(Op):
 
     @property
     def name(self) -> str:
-        return f"scan[{self.title}]" if self.title else "scan"
+        return loop_title(self.title)
 
     def infer(self, inputs: SequenceOf[Variable]) -> SequenceOf[TensorType]:
         loop = _view(self, inputs)
@@ -118,14 +118,47 @@ def open_loop(node: Apply) -> Loop:
     view = _view(node.op, node.inputs)
     fresh: dict[Variable, Variable] = {}
     for s in view.sequences:
-        fresh.update({v: Variable(TensorType(s.source.dtype, s.source.type.shape[1:]), v.name) for v in s.reads.values()})
+        fresh.update({v: Variable(row_type(s.source), v.name) for v in s.reads.values()})
     for state in view.states:
-        row = TensorType(state.init.dtype, state.init.type.shape[1:])
-        fresh.update({v: Variable(row, v.name) for v in state.reads.values()})
+        fresh.update({v: Variable(row_type(state.init), v.name) for v in state.reads.values()})
     for n in view.non_sequences:
         fresh[n.read] = Variable(n.source.type, n.read.name, known=n.source.known)
     inside = substitute(node.op.body.outputs, fresh)
     return _records(node.op, node.inputs, [fresh[v] for v in node.op.body.parameters], inside)
+
+
+def bind_loop(node: Apply, shapes: SequenceOf[Shape]) -> Loop:
+    """Return the loop of a node for the shapes that its inputs have in a call, so that all its types are known.
+
+    Parameters
+    ----------
+    node : Apply
+        The loop.
+    shapes : sequence of tuple
+        The shape of each input after the length; None for a size that the types are not to depend on.
+
+    Raises
+    ------
+    LoopError
+        If an operation of the step cannot take these shapes, or a state's shape would change through a step.
+    """
+    length, *sources = node.inputs
+    inputs = [
+        Variable(TensorType(v.dtype, shape), v.name, known=v.known) for v, shape in zip(sources, shapes, strict=True)
+    ]
+    assert isinstance(node.op, Scan)
+    try:
+        loop = open_loop(Apply(node.op, [Variable(length.type, length.name), *inputs], node.where))
+        for state in loop.states:
+            check_state(state)
+    except (LoopError, ShapeError) as error:
+        raise LoopError(f"{node.op.name}: {error}") from None
+    return loop
+
+
+def row_type(rows: Variable) -> TensorType:
+    """Return the type of one row of a value whose first axis is time."""
+    return TensorType(rows.dtype, rows.type.shape[1:])
 
 
 def _view(op: Scan, inputs: SequenceOf[Variable]) -> Loop:
@@ -179,7 +212,8 @@ def _rows(loop: Loop, result: Result) -> int | None:
 
 
 def _check(loop: Loop) -> None:
-    names = [r.name for r in (*loop.sequences, *loop.states, *loop.emits, *loop.non_sequences)]
+    names = [s.name for s in loop.sequences] + [s.name for s in loop.states]
+    names += [e.name for e in loop.emits] + [n.name for n in loop.non_sequences]
     if repeated := {n for n in names if names.count(n) > 1}:
         raise LoopError(f"two records of a loop are named {sorted(repeated)[0]!r}")
     for state in loop.states:
@@ -188,7 +222,7 @@ def _check(loop: Loop) -> None:
 
 def check_state(state: State) -> None:
     """Raise LoopError if a state cannot be carried: its type would change through a step."""
-    entering = TensorType(state.init.dtype, state.init.type.shape[1:])
+    entering = row_type(state.init)
     leaving = state.next.type
     where = f" (made at {state.next.owner.where})" if state.next.owner is not None else ""
     if entering.dtype != leaving.dtype:

@@ -111,6 +111,11 @@ class Result:
         return f"{self.kind} of {self.record}" if self.record else self.kind
 
 
+def loop_title(name: str | None) -> str:
+    """Return what messages and printed graphs call a loop of that name."""
+    return f"scan[{name}]" if name else "scan"
+
+
 @dataclass(frozen=True)
 class Loop:
     """An open loop.
@@ -138,11 +143,32 @@ class Loop:
     results: tuple[Result, ...] = field(default=())
     name: str | None = None
 
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return loop_title(self.name)
+
     def state(self, name: str) -> State | None:
         """Return the state of that name, None if there is none."""
         return next((s for s in self.states if s.name == name), None)
 
     def value_of(self, name: str) -> Variable:
         """Return what each step computes for the state or emit of that name, inside the loop."""
-        values = {**{s.name: s.next for s in self.states}, **{e.name: e.value for e in self.emits}}
-        return values[name]
+        return self.values[name]
+
+    @property
+    def values(self) -> dict[str, Variable]:
+        """What each step computes for states and emits, inside the loop, by their names."""
+        return {**{s.name: s.next for s in self.states}, **{e.name: e.value for e in self.emits}}
+
+    @property
+    def outputs(self) -> list[Variable]:
+        """All that a step computes, inside the loop, the stop condition included."""
+        return [*self.values.values(), *([] if self.stop is None else [self.stop])]
+
+    @property
+    def reads(self) -> list[Variable]:
+        """All that a step is given, inside the loop."""
+        rows = [v for s in self.sequences for v in s.reads.values()]
+        past = [v for s in self.states for v in s.reads.values()]
+        return rows + past + [n.read for n in self.non_sequences]

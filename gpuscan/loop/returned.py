@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from gpuscan.errors import LoopError
+from gpuscan.errors import DtypeError, LoopError
 from gpuscan.graph import SharedVariable, Variable
-from gpuscan.tensor import as_tensor_variable, cast
+from gpuscan.tensor.convert import as_tensor_variable, cast, operands
 
 
 class until:
@@ -20,9 +21,14 @@ class until:
     """
 
     def __init__(self, condition: Any) -> None:
-        variable = as_tensor_variable(condition)
+        try:
+            variable = as_tensor_variable(condition)
+        except DtypeError as error:
+            raise LoopError(f"until: the condition must be a variable: {error}") from None
         if variable.ndim:
-            raise LoopError(f"until: the condition must be a scalar, not {variable.type}; reduce it with all() or any()")
+            raise LoopError(
+                f"until: the condition must be a scalar, not {variable.type}; reduce it with all() or any()"
+            )
         self.condition = cast(variable, "bool")
 
 
@@ -30,9 +36,9 @@ class until:
 class Returned:
     """The parts of what a step function returned."""
 
-    outputs: list[Any]
-    updates: dict[SharedVariable, Any] = field(default_factory=dict)
-    stop: Variable | None = None
+    outputs: list[Variable]
+    updates: dict[SharedVariable, Variable]
+    stop: Variable | None
 
 
 def read_returned(value: Any) -> Returned:
@@ -41,24 +47,27 @@ def read_returned(value: Any) -> Returned:
     Raises
     ------
     LoopError
-        If a stop condition is not last, updates are not of shared variables, or an output is not symbolic.
+        If it is nothing, a stop condition is not last, updates are not of shared variables, or an output is not
+        symbolic.
     """
     items = [] if value is None else list(value) if isinstance(value, tuple | list) else [value]
-    stop = None
-    if items and isinstance(items[-1], until):
-        stop = items.pop().condition
+    stop = items.pop().condition if items and isinstance(items[-1], until) else None
+    updates: dict[Any, Any] = {}
     if _is_updates(items):
         items, updates = [], dict(items)
-    else:
-        updates = dict(items.pop()) if items and _is_updates(items[-1]) else {}
+    elif items and _is_updates(items[-1]):
+        updates = dict(items.pop())
     if len(items) == 1 and isinstance(items[0], list | tuple):
         items = list(items[0])
     if any(isinstance(item, until) for item in _flat(items)):
         raise LoopError("scan: until(...) must be the last thing that the step function returns")
-    return Returned(items, _check_updates(updates), stop)
+    if not items and not updates:
+        raise LoopError("scan: the step function returns no outputs and no updates; is its `return` missing?")
+    outputs = [_output(item, position) for position, item in enumerate(items)]
+    return Returned(outputs, {key: _update(key, new) for key, new in updates.items()}, stop)
 
 
-def _flat(items: list[Any]) -> list[Any]:
+def _flat(items: Iterable[Any]) -> list[Any]:
     return [leaf for item in items for leaf in (item if isinstance(item, list | tuple) else [item])]
 
 
@@ -73,8 +82,23 @@ def _is_updates(value: Any) -> bool:
     )
 
 
-def _check_updates(updates: dict[Any, Any]) -> dict[SharedVariable, Any]:
-    for variable in updates:
-        if not isinstance(variable, SharedVariable):
-            raise LoopError(f"scan: the step function returned an update of {variable!r}, which is no shared variable")
-    return updates
+def _output(value: Any, position: int) -> Variable:
+    if isinstance(value, Variable):
+        return value
+    if isinstance(value, list | tuple) and any(isinstance(v, Variable) for v in _flat(value)):
+        hint = "return outputs side by side, or stack them into one variable with gpuscan.tensor.stack"
+    else:
+        hint = "a value that is the same at every step can be returned as gpuscan.tensor.constant(value)"
+    raise LoopError(
+        f"scan: the step function must return variables; output {position} is {value!r:.60} of type "
+        f"{type(value).__name__}. {hint[0].upper()}{hint[1:]}"
+    )
+
+
+def _update(shared: Any, value: Any) -> Variable:
+    if not isinstance(shared, SharedVariable):
+        raise LoopError(f"scan: the step function returned an update of {shared!r}, which is no shared variable")
+    try:
+        return operands(shared, value)[1]
+    except DtypeError as error:
+        raise LoopError(f"scan: the update of shared variable {shared.name!r} cannot be used: {error}") from None

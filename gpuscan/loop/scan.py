@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from gpuscan.errors import DtypeError, LoopError, MissingInputError
-from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, dependents, leaves, sorted_nodes, substitute
+from gpuscan.errors import LoopError
+from gpuscan.graph import SharedVariable, Variable
+from gpuscan.loop import records
 from gpuscan.loop.arguments import (
-    SequenceArgument,
-    StateArgument,
-    as_list,
+    Argument,
+    check_long_enough,
     parameter_names,
     read_n_steps,
+    read_non_sequences,
     read_outputs_info,
     read_sequences,
 )
-from gpuscan.loop.op import close_loop
-from gpuscan.loop.records import Emit, Loop, NonSequence, Result, Sequence, State
+from gpuscan.loop.capture import capture
+from gpuscan.loop.op import close_loop, row_type
+from gpuscan.loop.records import Emit, Loop, NonSequence, Result, State
 from gpuscan.loop.returned import Returned, read_returned, until
-from gpuscan.tensor import as_tensor_variable, constant, minimum
-from gpuscan.tensor.convert import operands
+from gpuscan.tensor.convert import constant
+from gpuscan.tensor.elementwise import minimum
 from gpuscan.tensor.shaping import dim
 
 __all__ = ["scan", "until"]
@@ -97,29 +98,28 @@ def scan(
     """
     sequence_arguments = read_sequences(sequences)
     output_arguments = read_outputs_info(outputs_info)
-    constants = [as_tensor_variable(v) for v in as_list(non_sequences)]
-    steps = read_n_steps(n_steps)
-    if steps is None and not sequence_arguments:
-        raise LoopError("scan: there is nothing to tell the number of steps; pass n_steps or a sequence")
+    other_arguments = read_non_sequences(non_sequences)
+    length = read_n_steps(n_steps)
+    if length is None:
+        length = _shortest(sequence_arguments)
+    check_long_enough(sequence_arguments, length)
 
-    step = _Step(fn, sequence_arguments, output_arguments or [], constants, go_backwards)
+    step = _Step(fn, sequence_arguments, output_arguments, other_arguments, go_backwards)
     returned = step.call()
     if returned.updates and not return_updates:
         raise LoopError("scan: the step function updates shared variables, which return_updates=False would hide")
-    outputs = _check_outputs(returned, output_arguments)
-    loop = step.loop(returned, outputs, steps if steps is not None else _shortest(sequence_arguments), name, strict)
-
-    results = list(close_loop(loop).outputs)
-    stacked, finals = results[: len(outputs)], results[len(outputs) :]
-    updates = {shared: final[-1] for shared, final in zip(returned.updates, finals, strict=True)}
-    answer = stacked if return_list or len(stacked) > 1 else stacked[0] if stacked else None
-    return (answer, updates) if return_updates else answer
+    results = list(close_loop(step.loop(returned, length, name, strict)).outputs)
+    count = len(returned.outputs)
+    updates = {shared: final[-1] for shared, final in zip(returned.updates, results[count:], strict=True)}
+    outputs = results[:count] if return_list or count > 1 else results[0] if count else None
+    return (outputs, updates) if return_updates else outputs
 
 
-def _shortest(sequences: list[SequenceArgument]) -> Variable:
+def _shortest(sequences: list[Argument]) -> Variable:
     """Return the number of steps that the shortest sequence allows, an int64 scalar."""
-    rows = [(dim(s.source, 0), _margin(s.taps)) for s in sequences]
-    usable = [size - constant(np.int64(margin)) if margin else size for size, margin in rows]
+    if not sequences:
+        raise LoopError("scan: there is nothing to tell the number of steps; pass n_steps or a sequence")
+    usable = [dim(s.source, 0) - constant(np.int64(s.margin)) if s.margin else dim(s.source, 0) for s in sequences]
     known = [v.known for v in usable if v.known is not None]
     if len(known) == len(usable):
         return constant(np.int64(min(known)))
@@ -127,21 +127,6 @@ def _shortest(sequences: list[SequenceArgument]) -> Variable:
     for other in usable[1:]:
         length = minimum(length, other)
     return length
-
-
-def _margin(taps: tuple[int, ...]) -> int:
-    """How many rows more than steps a sequence needs. Tap 0 counts as used, so that step k is always at row k."""
-    return max(0, *taps) - min(0, *taps)
-
-
-def _check_outputs(returned: Returned, arguments: list[StateArgument | None] | None) -> list[Any]:
-    """Return the outputs, one for each entry of `outputs_info`."""
-    if arguments is not None and len(arguments) != len(returned.outputs):
-        raise LoopError(
-            f"scan: the step function returns {len(returned.outputs)} outputs but outputs_info has {len(arguments)} "
-            "entries; it needs one for each output, None for one that no step reads back"
-        )
-    return returned.outputs
 
 
 class _Names:
@@ -159,12 +144,33 @@ class _Names:
         return candidate
 
 
-@dataclass
-class _Read:
-    """A variable that the step function gets: one tap of a sequence or state, or a non-sequence."""
+class _Given:
+    """One argument of `scan` as the step function gets it: a variable for each of its taps, in their order."""
 
-    variable: Variable
-    tap: int = 0
+    def __init__(self, argument: Argument) -> None:
+        source = argument.source
+        type_ = row_type(source) if argument.taps else source.type
+        known = None if argument.taps else source.known
+        self.argument = argument
+        self.reads = {tap: Variable(type_, known=known) for tap in argument.taps or (0,)}
+        self.name = ""
+
+    @property
+    def passed(self) -> list[Variable]:
+        """What the step function gets: a shared variable itself, whose value it may want to update."""
+        source = self.argument.source
+        return [source] if not self.argument.taps and isinstance(source, SharedVariable) else list(self.reads.values())
+
+    def take_names(self, parameters: Sequence[str], names: _Names) -> None:
+        """Name the variables after the step function's parameters, and the whole after that of the nearest tap."""
+        for read, parameter in zip(self.reads.values(), parameters, strict=True):
+            read.name = parameter
+        nearest = self.reads[min(self.reads, key=abs)]
+        self.name = names.unique(nearest.name or "")
+
+    def __str__(self) -> str:
+        taps = self.argument.taps
+        return self.argument.label + (f" at taps {list(taps)}" if taps not in ((), (0,), (-1,)) else "")
 
 
 class _Step:
@@ -173,144 +179,72 @@ class _Step:
     def __init__(
         self,
         fn: Callable[..., Any],
-        sequences: list[SequenceArgument],
-        outputs: list[StateArgument | None],
-        non_sequences: list[Variable],
+        sequences: Sequence[Argument],
+        outputs: Sequence[Argument | None],
+        non_sequences: Sequence[Argument],
         reverse: bool,
     ) -> None:
         self.fn = fn
         self.reverse = reverse
         self.names = _Names()
-        self.sequences = [(s, _reads(TensorType(s.source.dtype, s.source.type.shape[1:]), s.taps)) for s in sequences]
-        self.states = [
-            None if o is None else (o, _reads(TensorType(o.init.dtype, o.init.type.shape[1:]), o.taps)) for o in outputs
-        ]
-        self.non_sequences = [(v, _Read(Variable(v.type, known=v.known))) for v in non_sequences]
-
-    @property
-    def reads(self) -> list[_Read]:
-        """Everything the step function gets, in its order."""
-        grouped = [reads for _, reads in self.sequences] + [s[1] for s in self.states if s is not None]
-        return [read for reads in grouped for read in reads] + [read for _, read in self.non_sequences]
+        self.sequences = [_Given(s) for s in sequences]
+        self.outputs = [_Given(o) if o is not None else None for o in outputs]
+        self.non_sequences = [_Given(n) for n in non_sequences]
 
     def call(self) -> Returned:
         """Call the step function on variables named after its own parameters."""
-        reads = self.reads
-        names = parameter_names(self.fn, len(reads), self._expected())
-        for read, name in zip(reads, names, strict=True):
-            read.variable.name = name
-        return read_returned(self.fn(*(read.variable for read in reads)))
+        given = [*self.sequences, *(s for s in self.outputs if s is not None), *self.non_sequences]
+        variables = [v for g in given for v in g.passed]
+        parameters = iter(parameter_names(self.fn, len(variables), ", ".join(map(str, given))))
+        for g in given:
+            g.take_names([next(parameters) for _ in g.reads], self.names)
+        returned = read_returned(self.fn(*variables))
+        self._match_outputs(len(returned.outputs))
+        return returned
 
-    def _expected(self) -> str:
-        parts = [_describe("sequence", s.source, s.taps) for s, _ in self.sequences]
-        parts += [_describe("state", s[0].init, s[0].taps) for s in self.states if s is not None]
-        return ", ".join(parts + [_describe("non-sequence", v, ()) for v, _ in self.non_sequences])
+    def _match_outputs(self, count: int) -> None:
+        """Have an entry of `outputs_info` for each of `count` outputs; left out, no output is read back."""
+        self.outputs = self.outputs or [None] * count
+        if len(self.outputs) != count:
+            raise LoopError(
+                f"scan: the step function returns {count} output{'s' * (count != 1)} but outputs_info has "
+                f"{len(self.outputs)} entries; it needs one for each output, None for one that no step reads back"
+            )
 
-    def loop(
-        self, returned: Returned, outputs: list[Any], length: Variable, name: str | None, strict: bool
-    ) -> Loop:
+    def loop(self, returned: Returned, length: Variable, name: str | None, strict: bool) -> Loop:
         """Return the loop as records; its results are every output's history, then every update's final value."""
-        # In this order, so that names of the step function's parameters are never altered by those of captured values.
-        sequences = [self._sequence(s, reads) for s, reads in self.sequences]
-        infos = self.states or [None] * len(outputs)
-        records = [self._output(info, value, i) for i, (info, value) in enumerate(zip(infos, outputs, strict=True))]
-        shared = [self._update(variable, value) for variable, value in returned.updates.items()]
-        non_sequences = [NonSequence(self._name(read, "constant"), v, read.variable) for v, read in self.non_sequences]
+        made = [
+            self._emit(value, position) if given is None else self._state(given, value)
+            for position, (given, value) in enumerate(zip(self.outputs, returned.outputs, strict=True))
+        ]
+        updates = {shared: self._update(shared, value) for shared, value in returned.updates.items()}
         loop = Loop(
-            sequences=tuple(sequences),
-            states=tuple(r for r in (*records, *shared) if isinstance(r, State)),
-            emits=tuple(r for r in records if isinstance(r, Emit)),
-            non_sequences=tuple(non_sequences),
+            sequences=tuple(self._sequence(s) for s in self.sequences),
+            states=tuple(r for r in (*made, *updates.values()) if isinstance(r, State)),
+            emits=tuple(r for r in made if isinstance(r, Emit)),
+            non_sequences=tuple(NonSequence(n.name, n.argument.source, n.reads[0]) for n in self.non_sequences),
             length=length,
             stop=returned.stop,
-            results=(*(Result("history", r.name) for r in records), *(Result("final", s.name) for s in shared)),
+            results=(
+                *(Result("history", r.name) for r in made),
+                *(Result("final", s.name) for s in updates.values()),
+            ),
             name=name,
         )
-        return _capture(loop, dict(zip(returned.updates, shared, strict=True)), self.names, strict)
+        carried = {shared: state.reads[1] for shared, state in updates.items()}
+        return capture(loop, carried, self.names.unique, strict)
 
-    def _name(self, read: _Read, fallback: str) -> str:
-        return self.names.unique(read.variable.name or fallback)
+    def _sequence(self, given: _Given) -> records.Sequence:
+        argument = given.argument
+        reads = {tap - argument.lowest: read for tap, read in given.reads.items()}
+        return records.Sequence(given.name, argument.source, reads, argument.margin, self.reverse)
 
-    def _sequence(self, argument: SequenceArgument, reads: list[_Read]) -> Sequence:
-        lowest = min(0, *argument.taps)
-        nearest = min(reads, key=lambda read: abs(read.tap))
-        by_offset = {read.tap - lowest: read.variable for read in reads}
-        return Sequence(
-            self._name(nearest, "sequence"), argument.source, by_offset, _margin(argument.taps), self.reverse
-        )
+    def _state(self, given: _Given, value: Variable) -> State:
+        return State(given.name, given.argument.source, {-tap: read for tap, read in given.reads.items()}, value)
 
-    def _output(self, info: tuple[StateArgument, list[_Read]] | None, value: Any, position: int) -> State | Emit:
-        if info is None:
-            variable = _symbolic(value, f"output {position}")
-            return Emit(self.names.unique(variable.name or f"output_{position}"), variable)
-        argument, reads = info
-        nearest = max(reads, key=lambda read: read.tap)
-        name = self._name(nearest, "state")
-        variable = _symbolic(value, f"state {name!r}", beside=nearest.variable)
-        return State(name, argument.init, {-read.tap: read.variable for read in reads}, variable)
+    def _emit(self, value: Variable, position: int) -> Emit:
+        return Emit(self.names.unique(value.name or f"output_{position}"), value)
 
-    def _update(self, shared: SharedVariable, value: Any) -> State:
-        name = self.names.unique(shared.name or "shared")
-        read = Variable(shared.type, shared.name)
+    def _update(self, shared: SharedVariable, value: Variable) -> State:
         init = shared.dimshuffle("x", *range(shared.ndim))
-        return State(name, init, {1: read}, _symbolic(value, f"update of {name!r}", beside=shared))
-
-
-def _reads(row: TensorType, taps: tuple[int, ...]) -> list[_Read]:
-    return [_Read(Variable(row), tap) for tap in taps]
-
-
-def _describe(what: str, variable: Variable, taps: tuple[int, ...]) -> str:
-    tapped = f" at taps {list(taps)}" if taps not in ((), (0,), (-1,)) else ""
-    return f"{what} {variable.name or variable.type}{tapped}"
-
-
-def _symbolic(value: Any, what: str, beside: Variable | None = None) -> Variable:
-    """Return what the step function returned for `what` as a variable; Python numbers fit themselves to `beside`."""
-    try:
-        return as_tensor_variable(value) if beside is None else operands(beside, value)[1]
-    except DtypeError:
-        kind = type(value).__name__
-        raise LoopError(
-            f"scan: the step function returned a {kind} for {what}; it must return variables or numbers"
-        ) from None
-
-
-def _capture(loop: Loop, updated: dict[SharedVariable, State], names: _Names, strict: bool) -> Loop:
-    """Make the values from outside that the step uses without being passed them into non-sequences.
-
-    What depends on nothing inside is captured where it is met, so that work on outer variables alone is done once.
-    """
-    outputs = [s.next for s in loop.states] + [e.value for e in loop.emits] + [v for v in [loop.stop] if v is not None]
-    replaced = {shared: state.reads[1] for shared, state in updated.items()}
-    for n in loop.non_sequences:
-        replaced.setdefault(n.source, n.read)  # type: ignore[arg-type]
-    own = [v for r in (*loop.sequences, *loop.states) for v in r.reads.values()] + [n.read for n in loop.non_sequences]
-    captured = []
-    for value in _boundary(outputs, {*own, *replaced}):
-        if strict and (hidden := [v for v in leaves([value]) if isinstance(v, SharedVariable)]):
-            raise MissingInputError(
-                f"scan: the step function uses the shared variable {hidden[0].name!r} without its being passed; "
-                "strict=True requires it in non_sequences"
-            )
-        read = Variable(value.type, value.name, known=value.known)
-        captured.append(NonSequence(names.unique(value.name or "captured"), value, read))
-        replaced[value] = read  # type: ignore[index]
-    inside = iter(substitute(outputs, replaced))  # type: ignore[arg-type]
-    return Loop(
-        sequences=loop.sequences,
-        states=tuple(State(s.name, s.init, s.reads, next(inside)) for s in loop.states),
-        emits=tuple(Emit(e.name, next(inside)) for e in loop.emits),
-        non_sequences=(*loop.non_sequences, *captured),
-        length=loop.length,
-        stop=next(inside) if loop.stop is not None else None,
-        results=loop.results,
-        name=loop.name,
-    )
-
-
-def _boundary(outputs: list[Variable], inner: set[Variable]) -> list[Variable]:
-    """Return the values that `outputs` use and that depend on none of `inner`; constants stay where they are."""
-    inside = dependents(outputs, inner)
-    used = [v for node in sorted_nodes(outputs, inner) if node.outputs[0] in inside for v in node.inputs] + outputs
-    return list(dict.fromkeys(v for v in used if v not in inside and not isinstance(v, Constant)))
+        return State(self.names.unique(shared.name or "shared"), init, {1: Variable(shared.type, shared.name)}, value)
