@@ -2,93 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as SequenceOf
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from gpuscan.errors import LoopError
-from gpuscan.graph import Apply, TensorType, Variable, sorted_nodes
+from gpuscan.config import config
+from gpuscan.graph import Apply, sorted_nodes
+from gpuscan.host.arrays import NUMPY
+from gpuscan.host.checks import (
+    BoundLoops,
+    check_emit,
+    check_past,
+    check_state,
+    check_type,
+    checked_length,
+    empty_rows,
+    failed_step,
+    stack_rows,
+)
 from gpuscan.host.sizes import has_computed_size
 from gpuscan.host.writer import Writer
-from gpuscan.loop import Loop, Result, Scan, State, open_loop
+from gpuscan.loop import Result, State, open_loop
 from gpuscan.loop.records import Sequence
 
-# ---- what the generated text calls ----
-
-
-def checked_length(title: str, length: Any, margins: SequenceOf[tuple[str, int]], *rows: int) -> int:
-    """Return the number of steps as an int.
-
-    Parameters
-    ----------
-    title : str
-        The loop's name, for messages.
-    length : integer scalar
-        The number of steps asked for.
-    margins : sequence of (str, int)
-        Name and margin of each sequence.
-    *rows : int
-        How many rows each sequence has.
-
-    Raises
-    ------
-    LoopError
-        If it is negative, or a sequence has too few rows for it.
-    """
-    steps = int(length)
-    for (name, margin), available in zip(margins, rows, strict=True):
-        if available < margin or available < steps + margin:
-            needed = f"{steps} steps need {steps + margin}" if available >= margin else f"its taps need {margin} or more"
-            raise LoopError(f"{title}: sequence {name!r} has {available} rows along its first axis; {needed}")
-    if steps < 0:
-        raise LoopError(f"{title}: n_steps must not be negative; found {steps}")
-    return steps
-
-
-def state_error(title: str, name: str, expected: tuple[int, ...], found: tuple[int, ...]) -> LoopError:
-    """Return the error for a state whose shape a step changes."""
-    return LoopError(
-        f"{title}: state {name!r} has shape {expected} before a step and {found} after it. A state keeps its shape; "
-        f"give it an initial value of the shape that the step returns."
-    )
-
-
-def check_past(title: str, name: str, depth: int, rows: int) -> None:
-    """Raise LoopError if a state has fewer initial values than its taps need."""
-    if rows < depth:
-        raise LoopError(
-            f"{title}: the initial value of state {name!r} has {rows} rows along its first axis; its taps need {depth}"
-        )
-
-
-def check_emit(title: str, name: str, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
-    """Raise LoopError if an output has not the shape it had at the first step."""
-    if expected != found:
-        raise LoopError(f"{title}: output {name!r} has shape {expected} at the first step and {found} at a later one")
-
-
-def explain_failure(title: str, error: ValueError, states: SequenceOf[tuple[str, tuple[int, ...], Any]]) -> Exception:
-    """Return the error to raise when a step failed: the state whose shape changed, else what NumPy said."""
-    for name, expected, value in states:
-        if value.shape != expected:
-            return state_error(title, name, expected, value.shape)
-    return error
-
-
-class EmptyStack:
-    """Makes the empty result of a loop that runs no step, of the shape that its rows would have had."""
-
-    def __init__(self, node: Apply, record: str, empty: Any) -> None:
-        self.node, self.record, self.empty = node, record, empty
-
-    def __call__(self, *shapes: tuple[int, ...]) -> Any:
-        """Return the empty array; `shapes` are those of the node's inputs."""
-        inputs = [Variable(TensorType(v.dtype, shape)) for v, shape in zip(self.node.inputs, shapes, strict=True)]
-        value = open_loop(Apply(self.node.op, inputs)).value_of(self.record)
-        # A size that depends on values of steps that never ran is 0.
-        return self.empty((0, *(size or 0 for size in value.type.shape)), value.dtype)
-
-
-# ---- writing ----
+__all__ = ["check_past", "checked_length", "write_loop"]
 
 
 def write_loop(w: Writer, node: Apply) -> None:
@@ -102,27 +39,25 @@ class _LoopText:
     def __init__(self, w: Writer, node: Apply) -> None:
         self.w = w
         self.node = node
-        assert isinstance(node.op, Scan)
-        self.loop: Loop = open_loop(node)
-        self.title = repr(self.loop.name or "scan")
+        self.loop = open_loop(node)
+        self.title = repr(self.loop.title)
         self.step = w.fresh("k")
         self.stores: dict[Result, str] = {r: w.fresh("h") for r in self.loop.results if r.kind in ("history", "last")}
         self.past: dict[str, list[str]] = {}
-        outputs = [s.next for s in self.loop.states] + [e.value for e in self.loop.emits]
-        self.outputs = outputs + ([self.loop.stop] if self.loop.stop is not None else [])
-        self.varying = has_computed_size(self.outputs)
+        self.varying = has_computed_size(self.loop.outputs)
 
     def write(self) -> None:
-        w = self.w
         self._name_sources()
         self._before()
-        with w.block("try:"):
-            with w.block(self._head()):
-                self._one_step()
-        states = "".join(f"({s.name!r}, {self._row_shape(s)}, {self.past[s.name][0]}), " for s in self.loop.states)
-        with w.block("except ValueError as error:"):
-            w.line(f"raise {w.bind(explain_failure, 'explain_failure')}({self.title!r}, error, [{states}]) from error")
+        with self.w.block("try:"), self.w.block(self._head()):
+            self._one_step()
+        with self.w.block("except (ValueError, IndexError) as error:"):
+            self.w.line(f"raise {self._helper(failed_step)}({self.title}, {self.step}, error) from error")
         self._after()
+
+    def _helper(self, function: Callable[..., Any]) -> str:
+        self.w.namespace[function.__name__] = function
+        return function.__name__
 
     # ---- before the loop ----
 
@@ -139,21 +74,34 @@ class _LoopText:
         w, loop = self.w, self.loop
         margins = tuple((s.name, s.margin) for s in loop.sequences)
         rows = "".join(f", {w.value(s.source)}.shape[0]" for s in loop.sequences)
-        check = w.bind(checked_length, "checked_length")
         self.length = w.fresh("n")
-        w.line(f"{self.length} = {check}({self.title!r}, {w.value(loop.length)}, {margins!r}{rows})")
-        if loop.stop is not None or Result("steps") in loop.results:
+        w.line(f"{self.length} = {self._helper(checked_length)}({self.title}, {w.value(loop.length)}, {margins}{rows})")
+        self._check_shapes()
+        if self._counts_steps():
             w.line(f"{self.step} = -1")
         for state in loop.states:
             self._state_before(state)
         for result, store in self.stores.items():
             w.line(f"{store} = {self._new_store(result)}")
 
+    def _check_shapes(self) -> None:
+        """Have the shapes of this call checked, unless all that matter were known when the loop was built."""
+        bound = self.w.bind(BoundLoops(self.node), "bound_loops")
+        shapes = [f"{self.w.value(s.source)}.shape[1:]" for s in self.loop.sequences]
+        others = [s.init for s in self.loop.states] + [n.source for n in self.loop.non_sequences]
+        shapes += [f"{self.w.value(v)}.shape" for v in others]
+        self.bound = f"{bound}[{', '.join(shapes)},]" if shapes else f"{bound}[()]"
+        known = [s.source.type.shape[1:] for s in self.loop.sequences] + [v.type.shape for v in others]
+        if any(None in shape for shape in known):
+            self.w.line(self.bound)
+
+    def _counts_steps(self) -> bool:
+        return self.loop.stop is not None or Result("steps") in self.loop.results
+
     def _state_before(self, state: State) -> None:
         w, init = self.w, self.w.value(state.init)
         if state.depth > 1 and state.init.type.shape[0] != state.depth:
-            check = w.bind(check_past, "check_past")
-            w.line(f"{check}({self.title!r}, {state.name!r}, {state.depth}, {init}.shape[0])")
+            w.line(f"{self._helper(check_past)}({self.title}, {state.name!r}, {state.depth}, {init}.shape[0])")
         self.past[state.name] = [w.fresh("s") for _ in range(state.depth)]
         for lag, name in enumerate(self.past[state.name], start=1):
             w.line(f"{name} = {init}[{state.depth - lag}]")
@@ -162,16 +110,13 @@ class _LoopText:
 
     def _new_store(self, result: Result) -> str:
         if result.kind == "last":
-            from collections import deque
-
-            return f"{self.w.bind(deque, 'deque')}(maxlen={result.rows})"
+            return f"{self._helper(deque)}(maxlen={result.rows})"
         if self.loop.stop is not None:
             return "[]"  # how many rows there will be is known only at the end
         state = self.loop.state(result.record)
         if state is None:
             return "None"  # made at the first step, when the shape of a row is known
-        shape = f"({self.length}, *{self._row_shape(state)})"
-        return f"{self.w.function('empty')}({shape}, {state.next.dtype!r})"
+        return f"{self.w.function('empty')}(({self.length}, *{self._row_shape(state)}), {state.next.dtype!r})"
 
     # ---- one step ----
 
@@ -185,7 +130,7 @@ class _LoopText:
                 sources.append(self._rows(s, offset))
         if len(targets) == 1:
             return f"for {self.step} in {sources[0]}:"
-        return f"for {', '.join(targets)} in {self.w.bind(zip, 'zip')}({', '.join(sources)}):"
+        return f"for {', '.join(targets)} in zip({', '.join(sources)}):"
 
     def _rows(self, s: Sequence, offset: int) -> str:
         source = self.w.value(s.source)
@@ -196,15 +141,24 @@ class _LoopText:
 
     def _one_step(self) -> None:
         w, loop = self.w, self.loop
-        given = [v for r in (*loop.sequences, *loop.states) for v in r.reads.values()]
-        given += [n.read for n in loop.non_sequences]
-        w.write_nodes(sorted_nodes(self.outputs, given), self.outputs)
+        w.write_nodes(sorted_nodes(loop.outputs, loop.reads), loop.outputs)
+        if config.check:
+            self._check_types()
+        if self.varying:
+            for state in loop.states:
+                shapes = f"{self._row_shape(state)}, {w.named(state.next)}.shape"
+                w.line(f"{self._helper(check_state)}({self.title}, {state.name!r}, {self.step}, {shapes})")
         for result, store in self.stores.items():
             self._store(result, store, w.named(loop.value_of(result.record)))
         self._advance()
         if loop.stop is not None:
             with w.block(f"if {w.value(loop.stop)}:"):
                 w.line("break")
+
+    def _check_types(self) -> None:
+        for name, value in self.loop.values.items():
+            type_ = self.w.bind(value.type, "type_")
+            self.w.line(f"{self._helper(check_type)}({self.title}, {name!r}, {self.w.named(value)}, {type_})")
 
     def _store(self, result: Result, store: str, value: str) -> None:
         w = self.w
@@ -215,8 +169,8 @@ class _LoopText:
             with w.block(f"if {store} is None:"):
                 w.line(f"{store} = {w.function('empty')}(({self.length}, *{value}.shape), {value}.dtype)")
             if self.varying:
-                check = w.bind(check_emit, "check_emit")
-                w.line(f"{check}({self.title!r}, {result.record!r}, {store}.shape[1:], {value}.shape)")
+                shapes = f"{store}.shape[1:], {value}.shape"
+                w.line(f"{self._helper(check_emit)}({self.title}, {result.record!r}, {shapes})")
         w.line(f"{store}[{self.step}] = {value}")
 
     def _advance(self) -> None:
@@ -231,20 +185,10 @@ class _LoopText:
     # ---- after the loop ----
 
     def _after(self) -> None:
-        w, loop = self.w, self.loop
-        if loop.stop is not None or Result("steps") in loop.results:
-            w.line(f"{self.step} += 1")
-        for state in loop.states:
-            self._check_shape(state)
-        for result, output in zip(loop.results, self.node.outputs, strict=True):
-            w.assign(output, self._result(result))
-
-    def _check_shape(self, state: State) -> None:
-        past = self.past[state.name][0]
-        with self.w.block(f"if {past}.shape != {self._row_shape(state)}:"):
-            error = self.w.bind(state_error, "state_error")
-            found = f"{self._row_shape(state)}, {past}.shape"
-            self.w.line(f"raise {error}({self.title!r}, {state.name!r}, {found})")
+        if self._counts_steps():
+            self.w.line(f"{self.step} += 1")
+        for result, output in zip(self.loop.results, self.node.outputs, strict=True):
+            self.w.assign(output, self._result(result))
 
     def _result(self, result: Result) -> str:
         w = self.w
@@ -256,10 +200,13 @@ class _LoopText:
                 return f"{w.function('asarray')}({past[0]})[None]"
             return f"{w.function('stack')}([{', '.join(reversed(past))}])"
         store = self.stores[result]
-        if result.kind == "history" and self.loop.stop is None and self.loop.state(result.record) is not None:
+        is_buffer = result.kind == "history" and self.loop.stop is None
+        if is_buffer and self.loop.state(result.record) is not None:
             return store
-        empty = w.bind(EmptyStack(self.node, result.record, w.arrays.lookup("empty")), "empty_stack")
-        shapes = ", ".join(f"{w.value(v)}.shape" for v in self.node.inputs)
-        if result.kind == "history" and self.loop.stop is None:
-            return f"{store} if {store} is not None else {empty}({shapes})"
-        return f"{w.function('stack')}({store}) if {store} else {empty}({shapes})"
+        empty = f"{self._helper(empty_rows)}({self.bound}, {result.record!r}, {w.function('empty')})"
+        if is_buffer:
+            return f"{store} if {store} is not None else {empty}"
+        # numpy.stack takes several times as long as numpy.array, which CuPy has for nothing but host arrays.
+        join = w.function("array" if w.arrays is NUMPY else "stack")
+        rows = f"{self._helper(stack_rows)}({join}, {self.title}, {result.record!r}, {store})"
+        return f"{rows} if {store} else {empty}"
