@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import linecache
+import weakref
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuscan.graph import Graph, Variable
+from gpuscan.graph import Graph, Op, Variable
 from gpuscan.host.arrays import NUMPY, ArrayModule
 from gpuscan.host.loops import write_loop
 from gpuscan.host.writer import ScanWriter, Writer, free_early
+from gpuscan.loop import Scan
 from gpuscan.tensor.indexing import At, Index, New, Range
+from gpuscan.tensor.pointwise import Pointwise
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Reshape
 
 
@@ -23,7 +27,7 @@ class HostFunction:
     source: str
 
 
-_count = 0
+_numbers = itertools.count(1)
 
 
 def write_function(
@@ -63,13 +67,12 @@ def write_function(
 
 
 def _define(source: str, namespace: dict[str, Any]) -> Callable[..., list[Any]]:
-    global _count
-    _count += 1
-    # A name that linecache knows, so that stack traces show the generated lines.
-    filename = f"<gpuscan function {_count}>"
+    # A name that linecache knows while the function lives, so that stack traces show the generated lines.
+    filename = f"<gpuscan function {next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(compile(source, filename, "exec"), namespace)  # names that users chose enter the text only as literals
-    run: Callable[..., list[Any]] = namespace["run"]
+    run: Callable[..., list[Any]] = namespace.pop("run")  # else it would hold itself, and arrays, until collected
+    weakref.finalize(run, linecache.cache.pop, filename, None)
     return run
 
 
@@ -80,21 +83,33 @@ def _own(w: Writer, outputs: Sequence[Variable]) -> list[str]:
     for output in outputs:
         origin = _origin(output)
         text = w.value(output)
-        if output.ndim and (origin.owner is None or origin in seen or (origin is not output and origin.ndim)):
+        if output.ndim and (origin is not output or origin in seen or not _is_new(origin)):
             text = f"{w.function('array')}({text})"
         seen.add(origin)
         texts.append(text)
     return texts
 
 
+def _is_new(variable: Variable) -> bool:
+    """Whether a value, no view of one before it in the graph, is in memory of its own."""
+    if variable.owner is None:
+        return False  # a parameter or constant
+    op = variable.owner.op
+    # The last values of a state may be its first, which are outside.
+    return not (isinstance(op, Scan) and op.results[variable.index].kind == "final")
+
+
 def _origin(variable: Variable) -> Variable:
     """Return the value whose memory `variable` may be a view of."""
-    while variable.owner is not None:
-        op = variable.owner.op
-        is_view = isinstance(op, Reshape | DimShuffle | BroadcastTo) or (
-            isinstance(op, Index) and all(isinstance(item, At | Range | New) for item in op.pattern)
-        )
-        if not is_view:
-            break
+    while variable.owner is not None and _is_view(variable.owner.op):
         variable = variable.owner.inputs[0]
     return variable
+
+
+def _is_view(op: Op) -> bool:
+    """Whether NumPy may answer with a view of the first input."""
+    if isinstance(op, Index):
+        return all(isinstance(item, At | Range | New) for item in op.pattern)
+    if isinstance(op, Pointwise):
+        return op.row in ("real", "imag")
+    return isinstance(op, Reshape | DimShuffle | BroadcastTo)
