@@ -24,8 +24,17 @@ class Program(Protocol):
     def __call__(self, arguments: Sequence[Any]) -> list[Any]:
         """Return the outputs for the parameters' values."""
 
+    def keep(self, value: Any) -> Any:
+        """Return the value of a shared variable as it is best kept between calls."""
+
+    def place(self, result: Any, arguments: Sequence[Any], placement: str) -> Any:
+        """Return an output where the caller wants it: see `function`."""
+
     def explain(self) -> Iterator[str]:
         """Yield lines that say how each loop runs."""
+
+    def plans(self) -> tuple[Any, ...]:
+        """Return how each loop runs, as the last call planned it."""
 
     def source(self) -> str:
         """Return the generated text."""
@@ -60,10 +69,13 @@ def resolve(device: str) -> str:
     )
 
 
-def make_program(graph: Graph, device: str) -> Program:
-    """Return the program that runs `graph` on a device that `resolve` returned."""
+def make_program(graph: Graph, device: str, inputs: int) -> Program:
+    """Return the program that runs `graph` on a device that `resolve` returned.
+
+    The first `inputs` parameters are passed by the caller, the others are shared variables.
+    """
     if device == "cpu":
         return CpuProgram(graph)
-    from gpuscan.cuda import CudaProgram
+    from gpuscan.cuda.program import CudaProgram  # not needed, and not imported, for the CPU
 
-    return CudaProgram(graph, device)
+    return CudaProgram(graph, device, inputs)

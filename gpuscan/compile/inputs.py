@@ -22,18 +22,21 @@ class InputCheck:
         How messages call it.
     allow_downcast : bool or None
         Whether values may lose precision or range by conversion. None: Python floats (also in lists) may, and other
-        values that have no dtype of their own may if they survive it unchanged.
+        values that have no array dtype of their own may if they survive it unchanged.
+    on_host : bool
+        Whether values must be in host memory; else arrays of other libraries are passed on as they are.
     """
 
-    def __init__(self, variable: Variable, label: str, allow_downcast: bool | None) -> None:
+    def __init__(self, variable: Variable, label: str, allow_downcast: bool | None, on_host: bool) -> None:
         self.type = variable.type
         self.label = label
         self.allow_downcast = allow_downcast
+        self.on_host = on_host
         self.dtype = np.dtype(self.type.dtype)
         self.fixed = [(axis, size) for axis, size in enumerate(self.type.shape) if size is not None]
 
     def __call__(self, value: Any) -> Any:
-        """Return `value` as an array of the input's dtype; a NumPy scalar for rank 0. Device arrays stay where they are.
+        """Return `value` as an array of the input's dtype; for rank 0, as a NumPy scalar.
 
         Raises
         ------
@@ -42,46 +45,87 @@ class InputCheck:
         ShapeError
             If the rank or a fixed size is another.
         """
-        array = value if hasattr(value, "dtype") and hasattr(value, "shape") else self._from_python(value)
-        if str(array.dtype).removeprefix("torch.") != self.dtype.name:
-            array = self._converted(array)
+        # Asked first, as most calls pass just this and small loops feel every microsecond.
+        fits = type(value) in (np.ndarray, self.dtype.type) and value.dtype == self.dtype
+        array = value if fits else self._converted(value)
         if len(array.shape) != self.type.ndim:
-            raise ShapeError(f"{self.label} must have {self.type.ndim} axes ({self.type}); found {tuple(array.shape)}")
+            raise self._wrong_shape(array, f"{self.type.ndim} {'axis' if self.type.ndim == 1 else 'axes'}")
         for axis, size in self.fixed:
             if array.shape[axis] != size:
-                raise ShapeError(
-                    f"{self.label} must have size {size} along axis {axis} ({self.type}); found {tuple(array.shape)}"
-                )
+                raise self._wrong_shape(array, f"size {size} along axis {axis}")
         return array[()] if self.type.ndim == 0 and isinstance(array, np.ndarray) else array
 
-    def _from_python(self, value: Any) -> Any:
+    def _wrong_shape(self, array: Any, needed: str) -> ShapeError:
+        return ShapeError(f"{self.label} must have {needed} ({self.type}); found shape {tuple(array.shape)}")
+
+    def _converted(self, value: Any) -> Any:
+        """Return `value` as an array of the input's dtype."""
         if isinstance(value, Variable):
-            raise DtypeError(f"{self.label} got a symbolic variable; pass a value")
+            raise DtypeError(f"{self.label} got the symbolic variable {value!r}; pass a value")
+        if isinstance(value, np.ma.MaskedArray):
+            raise DtypeError(f"{self.label} got a masked array, whose mask would be lost; fill it first")
+        if not hasattr(value, "dtype") or isinstance(value, np.integer | np.bool_):
+            return self._from_python(value)
+        if isinstance(value, np.ndarray | np.generic) or self.on_host:
+            value = self._as_numpy(value)
+        return self._cast(value)
+
+    def _as_numpy(self, value: Any) -> np.ndarray:
         try:
             array = np.asarray(value)
-        except ValueError as error:
-            raise ShapeError(f"{self.label}: {error}") from None
+        except (TypeError, RuntimeError) as error:  # arrays on a GPU refuse
+            raise DtypeError(
+                f"{self.label} got a {type(value).__module__}.{type(value).__qualname__}, which does not convert to a "
+                f"NumPy array ({error}); copy it to the host, or compile the function for the device it is on"
+            ) from None
+        return self._numeric(array, value)
+
+    def _numeric(self, array: np.ndarray, value: Any) -> np.ndarray:
         if array.dtype.kind not in "biufc":
-            raise DtypeError(f"{self.label} must be {self.type}; found {type(value).__name__} {value!r:.60}")
+            raise DtypeError(f"{self.label} must be {self.type}; found {_described(value)}")
+        return array
+
+    def _from_python(self, value: Any) -> np.ndarray:
+        """Return the array of a number, or a list of numbers, which has no dtype of its own."""
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            raise ShapeError(f"{self.label} must be {self.type}; the rows of {_described(value)} differ") from None
+        self._numeric(array, value)
+        if self.allow_downcast is False and not np.can_cast(array.dtype, self.dtype):
+            raise DtypeError(
+                f"{self.label} is {self.type}; {_described(value)} is {array.dtype}, and allow_input_downcast is False"
+            )
         if self.allow_downcast is None and not self._survives(array):
             raise DtypeError(
-                f"{self.label} is {self.type}; {value!r:.60} does not fit into {self.dtype} without loss. Pass "
-                "values that do, or allow_input_downcast=True"
+                f"{self.label} is {self.type}; {_described(value)} does not fit into {self.dtype} without loss. Pass "
+                "values that do, or allow_input_downcast=True to function()"
             )
-        return array if self.allow_downcast is False else array.astype(self.dtype)
+        with np.errstate(all="ignore"):
+            return array.astype(self.dtype)
 
     def _survives(self, array: np.ndarray) -> bool:
+        if array.size == 0 or np.can_cast(array.dtype, self.dtype):
+            return True
         if array.dtype.kind == "f" and kind(self.type.dtype) in "fc":
             return True
-        if array.size == 0:
-            return True
+        if array.dtype.kind == "c":
+            return False
         with np.errstate(all="ignore"):
-            return np.can_cast(array.dtype, self.dtype) or bool(np.all(array.astype(self.dtype) == array))
+            return bool(np.all(array.astype(self.dtype) == array))
 
-    def _converted(self, array: Any) -> Any:
-        if not self.allow_downcast and not np.can_cast(np.dtype(str(array.dtype)), self.dtype):
+    def _cast(self, array: Any) -> Any:
+        dtype = np.dtype(str(array.dtype).removeprefix("torch."))
+        if dtype == self.dtype:
+            return array
+        if not self.allow_downcast and not np.can_cast(dtype, self.dtype):
             raise DtypeError(
-                f"{self.label} is {self.type}; an array of dtype {array.dtype} does not fit without loss. Convert it, "
+                f"{self.label} is {self.type}; an array of dtype {dtype} does not fit without loss. Convert it, "
                 f"as in x.astype({self.dtype.name!r}), or pass allow_input_downcast=True to function()"
             )
         return array.astype(self.dtype)
+
+
+def _described(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
