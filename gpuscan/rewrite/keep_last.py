@@ -1,4 +1,8 @@
-"""Keep only the last values of a loop where only they are read: ``history[-1]``, ``history[-3:]``, ``history[-2, 0]``."""
+"""Keep only the last values of a loop where only they are read: ``history[-1]``, ``history[-3:]``, ``history[-2, 0]``.
+
+``history[-1]`` of a state after no step is its initial value, as its final value is; without this pass it would be an
+index error. Programs that run a loop no times then get what they mean.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from dataclasses import replace
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Loop, Result, Scan, close_loop, open_loop
 from gpuscan.rewrite.rebuild import rebuild
-from gpuscan.tensor.indexing import At, Index, Range
+from gpuscan.tensor.indexing import At, Bound, Index, Range
 
 
 def keep_last(graph: Graph) -> Graph | None:
@@ -60,12 +64,12 @@ def _wanted(graph: Graph) -> dict[Apply, Result]:
     return wanted
 
 
-def _ends_of(
-    loop: Loop, result: Result, history: Variable, readers: Sequence[Apply | None]
-) -> dict[Apply, Result]:
+def _ends_of(loop: Loop, result: Result, history: Variable, readers: Sequence[Apply | None]) -> dict[Apply, Result]:
     rows = {node: _rows_from_end(node, history) for node in readers if node is not None}
     is_state = loop.state(result.record) is not None
-    last_row = {node: Result("final", result.record) for node, count in rows.items() if is_state and _is_last(node, count)}
+    last_row = {
+        node: Result("final", result.record) for node, count in rows.items() if is_state and _is_last(node, count)
+    }
     others = {node: count for node, count in rows.items() if node not in last_row}
     if None in readers or any(count is None for count in others.values()):
         return last_row
@@ -82,12 +86,15 @@ def _rows_from_end(node: Apply, history: Variable) -> int | None:
         return None
     first = node.op.pattern[0]
     if isinstance(first, At):
-        start, forward = first.position, True
-    elif isinstance(first, Range):
+        start: Bound = first.position
+    elif isinstance(first, Range) and _goes_to_the_end(first):
         start = first.start
-        forward = (first.step is None or (isinstance(first.step, int) and first.step > 0)) and (
-            first.stop is None or (isinstance(first.stop, int) and first.stop < 0)
-        )
     else:
         return None
-    return -start if forward and isinstance(start, int) and start < 0 else None
+    return -start if isinstance(start, int) and start < 0 else None
+
+
+def _goes_to_the_end(rows: Range) -> bool:
+    """Whether a slice is the same of a whole and of the last part of it, if it starts in that part."""
+    forward = rows.step is None or (isinstance(rows.step, int) and rows.step > 0)
+    return forward and (rows.stop is None or (isinstance(rows.stop, int) and rows.stop < 0))
