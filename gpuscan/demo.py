@@ -129,7 +129,11 @@ def main() -> None:
     by_hand = seconds(lambda: filter_by_hand(flow, *variances_of))
     compiled = seconds(lambda: f(flow, *variances_of))
     print(f"{'':30}{'ms':>9}{'us a step':>12}")
-    for what, took in (("compile and call once", first), (f"call again, {f.device}", compiled), ("plain loop", by_hand)):
+    for what, took in (
+        ("compile and call once", first),
+        (f"call again, {f.device}", compiled),
+        ("plain loop", by_hand),
+    ):
         per_step = "" if what.startswith("compile") else f"{took / len(levels) * 1e6:12.2f}"
         print(f"{what:30}{took * 1e3:9.3f}{per_step}")
 

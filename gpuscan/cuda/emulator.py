@@ -23,6 +23,7 @@ from typing import Any, final
 import numpy as np
 
 from gpuscan.config import config
+from gpuscan.cuda.arguments import MisfitError, bind_arguments, check_layout
 from gpuscan.cuda.cache import DiskCache, default_cache_folder, digest
 from gpuscan.cuda.kernel import C_TYPES, Kernel, Launcher, Parameter
 from gpuscan.cuda.source import kernel_folder
@@ -248,7 +249,8 @@ class EmulatedKernel:
             the line, the thread and the block, and the file of the kernel's text. What the kernel wrote until then
             stays written.
         """
-        bound = _bind(self.kernel, arguments)
+        # Numbers are passed by address too, as arrays without axes.
+        bound = [np.asarray(value) for value in bind_arguments(self.kernel, arguments, _check_array)]
         _check_sizes(self.kernel, grid, block, shared_bytes)
         if 0 in grid:
             return
@@ -279,44 +281,9 @@ def _check_sizes(kernel: Kernel, grid: Dim3, block: Dim3, shared_bytes: int) -> 
         raise KernelError(f"kernel {kernel.name!r} cannot have {shared_bytes} bytes of shared memory")
 
 
-def _bind(kernel: Kernel, arguments: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
-    """Check arguments; numbers come back as arrays of no dimension."""
-    if len(arguments) != len(kernel.parameters):
-        names = ", ".join(parameter.name for parameter in kernel.parameters)
-        raise KernelError(
-            f"kernel {kernel.name!r} takes {len(kernel.parameters)} arguments ({names}), not {len(arguments)}"
-        )
-    bound = []
-    for parameter, value in zip(kernel.parameters, arguments, strict=True):
-        if fault := (_array_fault if parameter.is_array else _number_fault)(parameter, value):
-            raise KernelError(f"kernel {kernel.name!r}, parameter {parameter.name!r}: {fault}")
-        bound.append(value if parameter.is_array else np.array(value, parameter.dtype))
-    return bound
-
-
-def _array_fault(parameter: Parameter, value: Any) -> str | None:
+def _check_array(parameter: Parameter, value: Any) -> None:
     if not isinstance(value, np.ndarray):
-        return f"needs a NumPy array, not {type(value).__module__}.{type(value).__name__}"
-    if value.dtype != parameter.dtype:
-        return f"needs {parameter.dtype}, not {value.dtype}"
-    if not value.flags.c_contiguous:
-        return f"needs a C-contiguous array, not one of shape {value.shape} with strides {value.strides}"
-    if not value.flags.aligned:
-        return f"needs an address that is a multiple of {value.dtype.alignment}, not {value.ctypes.data:#x}"
+        raise MisfitError(f"needs a NumPy array, not {type(value).__module__}.{type(value).__name__}")
+    check_layout(parameter, value, value.ctypes.data, value.dtype.alignment)
     if parameter.writes and not value.flags.writeable:
-        return "is written by the kernel, and the array is read-only"
-    return None
-
-
-def _number_fault(parameter: Parameter, value: Any) -> str | None:
-    dtype = np.dtype(parameter.dtype)
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if not isinstance(value, (int, float, np.integer, np.floating, np.bool_)):
-        return f"needs one number of type {dtype}, not {value!r}"
-    try:
-        # A float parameter takes the nearest value that its type has; any other must hold the number exactly.
-        fits = dtype.kind == "f" or bool(dtype.type(value) == value)
-    except (OverflowError, ValueError):  # out of range; not a number
-        fits = False
-    return None if fits else f"needs a number that {dtype} can hold, not {value!r}"
+        raise MisfitError("is written by the kernel, and the array is read-only")

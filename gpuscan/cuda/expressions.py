@@ -14,8 +14,10 @@ from gpuscan.tensor.shaping import BroadcastTo, DimShuffle
 
 def literal(variable: Variable) -> str:
     """Return the text of a number that is known when the text is written."""
-    value = variable.data.reshape(()).item() if isinstance(variable, Constant) else variable.known
-    return number(value, variable.dtype)
+    if isinstance(variable, Constant):
+        return number(variable.data.reshape(()).item(), variable.dtype)
+    assert variable.known is not None
+    return number(variable.known, variable.dtype)
 
 
 def number(value: float, dtype: str) -> str:
@@ -61,7 +63,5 @@ def expression(node: Apply, operands: list[str]) -> str:
         return operands[0]
     assert isinstance(op, Pointwise)
     dtypes, _ = op.dtypes(node.inputs)
-    converted = [
-        convert(text, v.dtype, dtype) for text, v, dtype in zip(operands, node.inputs, dtypes, strict=True)
-    ]
+    converted = [convert(text, v.dtype, dtype) for text, v, dtype in zip(operands, node.inputs, dtypes, strict=True)]
     return op.spec.c.format(*converted)

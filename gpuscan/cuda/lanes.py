@@ -15,23 +15,11 @@ from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle
 
 
-def step_values(loop: Loop) -> list[Variable]:
-    """Return what a step computes: every state's next value, every emit, the stop condition."""
-    stop = [loop.stop] if loop.stop is not None else []
-    return [s.next for s in loop.states] + [e.value for e in loop.emits] + stop
-
-
-def step_reads(loop: Loop) -> list[Variable]:
-    """Return what a step is given: rows of sequences, past values of states, non-sequences."""
-    carried = [v for r in (*loop.sequences, *loop.states) for v in r.reads.values()]
-    return carried + [n.read for n in loop.non_sequences]
-
-
 def step_nodes(loop: Loop) -> list[Apply]:
     """Return the nodes of a step that must run: those whose result is not a size known beforehand."""
     nodes: list[Apply] = []
-    needed = {v for v in step_values(loop) if v.known is None}
-    for node in reversed(sorted_nodes(step_values(loop), step_reads(loop))):
+    needed = {v for v in loop.outputs if v.known is None}
+    for node in reversed(sorted_nodes(loop.outputs, loop.reads)):
         if any(v in needed for v in node.outputs):
             nodes.append(node)
             needed.update(v for v in operands_of(node) if v.known is None)
@@ -51,7 +39,7 @@ def refuse_lanes(loop: Loop) -> str | None:
     for node in step_nodes(loop):
         if (reason := _mixes(node)) is not None:
             return f"{reason} (made at {node.where})"
-    for value in step_values(loop):
+    for value in loop.outputs:
         if None in value.type.shape:
             return f"the size of {value!r} depends on values"
     try:
@@ -87,7 +75,7 @@ def _keeps_alignment(op: DimShuffle, x: Variable) -> bool:
 def lane_shape(loop: Loop) -> tuple[int, ...]:
     """Return the sizes of the axes of the lanes."""
     values = {v for node in step_nodes(loop) for v in (*operands_of(node), *node.outputs)}
-    shapes = [row_of(v) for v in (*values, *step_values(loop), *step_reads(loop))]
+    shapes = [row_of(v) for v in (*values, *loop.outputs, *loop.reads)]
     return tuple(size for size in broadcast_shapes(shapes) if size is not None)
 
 

@@ -13,9 +13,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
-
 from gpuscan.config import config
+from gpuscan.cuda.arguments import MisfitError, bind_arguments, check_layout
 from gpuscan.cuda.cache import DiskCache, default_cache_folder, digest
 from gpuscan.cuda.gpu import GPU, Resources, choose_arch, gpu_from_properties, read_resources
 from gpuscan.cuda.kernel import Kernel, Parameter
@@ -256,84 +255,24 @@ def _device_index(device: int | None) -> int:
     return device
 
 
-# ---- Arguments: what CuPy would pass on unseen.
+# ---- Arguments.
 
 
-def bind_arguments(kernel: Kernel, arguments: Sequence[Any], device: int) -> tuple[Any, ...]:
-    """Check a kernel's arguments and convert its numbers.
-
-    CuPy passes an array's address whatever its dtype and strides, and a number in whatever size it has.
-
-    Parameters
-    ----------
-    kernel : Kernel
-    arguments : sequence
-        CuPy arrays and numbers, in the order of ``kernel.parameters``.
-    device : int
-        Index of the GPU on which the kernel runs.
-
-    Returns
-    -------
-    tuple
-        The arrays as they are, the numbers as NumPy scalars of exactly the parameters' types.
+def check_array(parameter: Parameter, value: Any, device: int) -> None:
+    """Check that CuPy can pass `value` on to a kernel that runs on GPU `device`.
 
     Raises
     ------
-    KernelError
-        If an argument does not fit, naming the parameter, what it needs and what was given.
+    MisfitError
+        If it is no array in device memory, is on another GPU, or has another dtype or layout than the kernel reads.
     """
-    if len(arguments) != len(kernel.parameters):
-        names = ", ".join(parameter.name for parameter in kernel.parameters)
-        raise KernelError(
-            f"kernel {kernel.name!r} takes {len(kernel.parameters)} arguments ({names}), not {len(arguments)}"
-        )
-    bound = []
-    for parameter, value in zip(kernel.parameters, arguments, strict=True):
-        try:
-            bound.append(_array(parameter, value, device) if parameter.is_array else _number(parameter, value))
-        except _MisfitError as misfit:
-            raise KernelError(f"kernel {kernel.name!r}, parameter {parameter.name!r}: {misfit}") from None
-    return tuple(bound)
-
-
-class _MisfitError(Exception):
-    """Why an argument does not fit its parameter."""
-
-
-def _array(parameter: Parameter, value: Any, device: int) -> Any:
     pointer = getattr(getattr(value, "data", None), "ptr", None)
     if pointer is None:
-        raise _MisfitError(f"needs an array in device memory, not {type(value).__module__}.{type(value).__name__}")
-    if value.dtype != parameter.dtype:
-        raise _MisfitError(f"needs {parameter.dtype}, not {value.dtype}")
-    if not value.flags.c_contiguous:
-        raise _MisfitError(f"needs a C-contiguous array, not one of shape {value.shape} with strides {value.strides}")
-    if pointer % value.itemsize:
-        raise _MisfitError(f"needs an address that is a multiple of {value.itemsize}, not {pointer:#x}")
+        raise MisfitError(f"needs an array in device memory, not {type(value).__module__}.{type(value).__name__}")
+    check_layout(parameter, value, pointer, value.itemsize)
     # An empty array has no memory, and CuPy takes it to be on the current device.
     if value.data.device_id != device and value.size:
-        raise _MisfitError(f"is on cuda:{value.data.device_id}, and the kernel runs on cuda:{device}")
-    return value
-
-
-def _number(parameter: Parameter, value: Any) -> Any:
-    dtype = np.dtype(parameter.dtype)
-    if type(value) is dtype.type:
-        return value
-    if isinstance(value, np.generic | np.ndarray) and value.ndim == 0:
-        # NumPy checks the range of Python's numbers; its own it wraps around.
-        value = value.item()
-    if not isinstance(value, int | float):
-        raise _MisfitError(f"needs one number of type {dtype}, not {value!r}")
-    try:
-        number = dtype.type(value)
-        # A float parameter takes the nearest value that its type has; any other must hold the number exactly.
-        fits = dtype.kind == "f" or number == value
-    except (OverflowError, ValueError):  # out of range; not a number
-        fits = False
-    if not fits:
-        raise _MisfitError(f"needs a number that {dtype} can hold, not {value!r}")
-    return number
+        raise MisfitError(f"is on cuda:{value.data.device_id}, and the kernel runs on cuda:{device}")
 
 
 # ---- Loading and launching.
@@ -419,7 +358,7 @@ class LoadedKernel:
         shared_bytes : int
             Dynamic shared memory of a block.
         arguments : sequence
-            CuPy arrays and numbers; see `bind_arguments`.
+            CuPy arrays and numbers, in the order of ``kernel.parameters``.
 
         Raises
         ------
@@ -427,7 +366,7 @@ class LoadedKernel:
             If an argument does not fit, the GPU has not the memory or threads asked for, or the kernel is
             cooperative and its blocks do not all fit on the GPU at once.
         """
-        bound = bind_arguments(self.kernel, arguments, self.device)
+        bound = bind_arguments(self.kernel, arguments, self._check_array)
         if 0 in grid:  # CuPy would make it 1
             return
         with self._on_device():
@@ -467,6 +406,9 @@ class LoadedKernel:
                 )
             self._resident[threads, shared_bytes] = of_one_sm * self.gpu.sms
         return self._resident[threads, shared_bytes]
+
+    def _check_array(self, parameter: Parameter, value: Any) -> None:
+        check_array(parameter, value, self.device)
 
     def _on_device(self) -> AbstractContextManager[Any]:
         cuda = require_cupy().cuda

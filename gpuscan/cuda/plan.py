@@ -124,11 +124,11 @@ class KernelPlan:
 
     def explain(self) -> Iterator[str]:
         """Yield lines that say all of this."""
-        name = repr(self.loop.name or "scan")
+        title = self.loop.title
         if self.team == "host":
-            yield f"loop {name}: driven from the host, one array operation a node a step"
+            yield f"{title}: driven from the host, one array operation a node a step"
         else:
-            yield f"loop {name}: one kernel launch, team {self.team}"
+            yield f"{title}: one kernel launch, team {self.team}"
             yield f"  lanes {self._shape()}: {self.lane_count}, grid {self.grid} x block {self.block}"
             if self.loop.sequences:
                 yield f"  rows of sequences are loaded {self.ahead} steps ahead"

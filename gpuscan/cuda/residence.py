@@ -35,5 +35,3 @@ def host_values(graph: Graph, parameters: Sequence[Variable]) -> set[Variable]:
 
 def _element(op: object) -> bool:
     return isinstance(op, Index) and len(op.pattern) == 1 and isinstance(op.pattern[0], At)
-
-

@@ -14,12 +14,11 @@ from gpuscan.cuda.plan import KernelPlan, LastRow, Number, Origin, Output, Sourc
 from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.strategies import choose
 from gpuscan.cuda.thread_text import BoundKernel, thread_kernel
-from gpuscan.graph import Apply, Graph, TensorType, Variable
+from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.host import Writer, write_function
-from gpuscan.host.loops import check_past, checked_length, write_loop
+from gpuscan.host.checks import BoundLoops, check_past, checked_length
+from gpuscan.host.loops import write_loop
 from gpuscan.loop import Loop, Result, open_loop
-from gpuscan.loop.op import check_state
-
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -51,7 +50,7 @@ class LoopRunner:
         self.node = node
         self.device = device
         self.loop: Loop = open_loop(node)
-        self.title = repr(self.loop.name or "scan")
+        self.bound = BoundLoops(node)
         self.on_host = [v in on_host or v.known is not None for v in node.inputs]
         self.prepared: dict[Shapes, Prepared] = {}
         self.inner: list[LoopRunner] = []  # loops inside this one, where the host drives it
@@ -62,9 +61,9 @@ class LoopRunner:
         loop = self.loop
         count = len(loop.sequences)
         rows = [array.shape[0] for array in inputs[:count]]
-        steps = checked_length(self.title, length, [(s.name, s.margin) for s in loop.sequences], *rows)
+        steps = checked_length(loop.title, length, [(s.name, s.margin) for s in loop.sequences], *rows)
         for state, init in zip(loop.states, inputs[count:], strict=False):
-            check_past(self.title, state.name, state.depth, init.shape[0])
+            check_past(loop.title, state.name, state.depth, init.shape[0])
         shapes = self._shapes(inputs)
         if shapes not in self.prepared:
             self.prepared[shapes] = self._prepare(shapes)
@@ -81,37 +80,23 @@ class LoopRunner:
         return tuple(a.shape[1:] if i < count else a.shape for i, a in enumerate(inputs))
 
     def _prepare(self, shapes: Shapes) -> Prepared:
-        plan = choose(self._bind(shapes), self.device.gpu)
+        plan = choose(self.bound[shapes], self.device.gpu)
         if plan.team == "host":
             return Prepared(plan, None, None)
         names = [n.name for n in self.loop.non_sequences]
-        by_value = frozenset(name for name, host in zip(names, self.on_host[-len(names) :] if names else []) if host)
+        on_host = self.on_host[len(self.on_host) - len(names) :]
+        by_value = frozenset(name for name, host in zip(names, on_host, strict=True) if host)
         bound = thread_kernel(plan, by_value)
         return Prepared(plan, bound, self.device.load(bound.kernel))
-
-    def _bind(self, shapes: Shapes) -> Loop:
-        """Return the loop with the shapes of this call, its states checked against them."""
-        count = len(self.loop.sequences)
-        full = [(None, *s) if i < count else s for i, s in enumerate(shapes)]
-        length, *sources = self.node.inputs
-        inputs = [
-            Variable(TensorType(v.dtype, shape), v.name, known=v.known)
-            for v, shape in zip(sources, full, strict=True)
-        ]
-        length = Variable(length.type, length.name)  # a plan serves every number of steps
-        loop = open_loop(Apply(self.node.op, [length, *inputs], self.node.where))
-        for state in loop.states:
-            check_state(state)
-        return loop
 
     def explain(self) -> Iterator[str]:
         """Yield lines about the plan of the last call, or where shapes suffice without a call, of any."""
         if not self.prepared and (shapes := self._static_shapes()) is not None:
-            yield from choose(self._bind(shapes), self.device.gpu).explain()
+            yield from choose(self.bound[shapes], self.device.gpu).explain()
         elif self.prepared:
             yield from next(iter(self.plans())).explain()
         else:
-            yield f"loop {self.title}: planned at the first call, when its shapes are known"
+            yield f"{self.loop.title}: planned at the first call, when its shapes are known"
         for runner in self.inner:
             yield from (f"  {line}" for line in runner.explain())
 
@@ -142,8 +127,13 @@ class LoopRunner:
         plan, bound = prepared.plan, prepared.bound
         assert bound is not None
         assert prepared.launch is not None
-        records = [*self.loop.sequences, *self.loop.states, *self.loop.non_sequences]
-        sources = dict(zip([r.name for r in records], inputs, strict=True))
+        loop = self.loop
+        names = [
+            *(s.name for s in loop.sequences),
+            *(s.name for s in loop.states),
+            *(n.name for n in loop.non_sequences),
+        ]
+        sources = dict(zip(names, inputs, strict=True))
         outputs = {r: self._empty(plan.loop, r, steps) for r in plan.loop.results if r.kind != "steps"}
         arguments = [
             self._argument(origin, parameter.dtype, parameter.is_array, steps, sources, outputs)
@@ -188,9 +178,8 @@ class LoopRunner:
             node = self.node.with_inputs(variables)
             graph = Graph(variables, node.outputs)
             scalars = [v for v, host in zip(variables, self.on_host, strict=True) if host]
-            self._host = write_function(
-                graph, self.device.arrays, loop_writer(self.device, self.inner, by_hand=node), host_values(graph, scalars)
-            ).run
+            write = loop_writer(self.device, self.inner, by_hand=node)
+            self._host = write_function(graph, self.device.arrays, write, host_values(graph, scalars)).run
         return self._host(*inputs)
 
 

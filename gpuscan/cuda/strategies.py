@@ -14,7 +14,7 @@ from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.lanes import lane_shape, refuse_lanes, step_nodes
 from gpuscan.cuda.plan import KernelPlan, Place, Traffic, row_of
 from gpuscan.graph import TensorType
-from gpuscan.loop import Loop, Result, result_type
+from gpuscan.loop import Loop, result_type
 
 MOST_REGISTERS_PER_LANE = 96
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
@@ -94,7 +94,7 @@ def choose(loop: Loop, gpu: GPU) -> KernelPlan:
     gpu : GPU
         What to plan for.
     """
-    refusals = {}
+    refusals: dict[str, str] = {}
     for strategy in STRATEGIES:
         if (reason := strategy.refuse(loop, gpu)) is None:
             return replace(strategy.plan(loop, gpu), refusals=refusals)

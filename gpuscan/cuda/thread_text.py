@@ -103,7 +103,9 @@ class _ThreadText:
         self.origins.append(origin)
         return name
 
-    def _array(self, prefix: str, dtype: str, shape: SequenceOf[int], origin: Origin, *, writes: bool = False) -> _Array:
+    def _array(
+        self, prefix: str, dtype: str, shape: SequenceOf[int], origin: Origin, *, writes: bool = False
+    ) -> _Array:
         name = self._parameter(prefix, dtype, origin, array=True, writes=writes)
         return _Array(name, *self._place(tuple(shape)))
 
@@ -269,7 +271,7 @@ class _ThreadText:
         members = [f"{text};" for text in declared]
         return "\n".join(
             [
-                f"// Loop {loop.name or 'scan'!r}: a lane a thread, rows loaded {plan.ahead} steps ahead.",
+                f"// {loop.title}: a lane a thread, rows loaded {plan.ahead} steps ahead.",
                 '#include "base.cuh"',
                 *(['#include "pointwise.cuh"'] if any("gs::" in line for line in self.code.advance) else []),
                 '#include "lane_loop.cuh"',
@@ -311,7 +313,7 @@ class _ThreadText:
 
 
 def _row(start: str, step: str, offset: int) -> str:
-    """Return the expression of the row that lies `offset` from a step's first; `start` is that of a reversed sequence."""
+    """Return the expression of the row `offset` from a step's first; `start` is that of step 0, going backwards."""
     first = f"{start} - {step}" if start else step
     return f"({first} + {offset})" if offset or start else first
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +18,13 @@ class ArrayModule:
     modules : tuple of str
         Modules to look a function up in, in this order; each is imported when the one before lacks the name, because
         scipy.special alone takes longer to import than most graphs take to compile.
-    extra : mapping of str to callable
-        Functions that the modules lack or name differently.
+    extra : mapping of str to object
+        Functions and objects that the modules lack or name differently.
     """
 
     name: str
     modules: tuple[str, ...]
-    extra: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     def lookup(self, name: str) -> Any:
         """Return the function of that name.

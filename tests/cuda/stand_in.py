@@ -1,6 +1,6 @@
 """A stand-in for a GPU's arrays: NumPy's, which refuse what CuPy's refuse, so that host and device are not mixed up.
 
-CuPy's arrays do not become NumPy arrays by themselves, and CuPy's functions take no NumPy arrays but take NumPy scalars.
+CuPy's arrays do not become NumPy arrays by themselves; CuPy's functions take no NumPy arrays, but NumPy scalars.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class DeviceArray:
     shape = property(lambda self: self.array.shape)
     ndim = property(lambda self: self.array.ndim)
     __hash__ = None  # type: ignore[assignment]
-    __cuda_array_interface__: dict[str, Any] = {}  # that it has one is all that is asked
+    __cuda_array_interface__ = None  # that there is one is all that is asked
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError("implicit conversion to a NumPy array")

@@ -13,6 +13,7 @@ import pytest
 from gpuscan.config import config
 from gpuscan.cuda import gpu as gpus
 from gpuscan.cuda import launch
+from gpuscan.cuda.arguments import bind_arguments
 from gpuscan.cuda.gpu import EMULATED_GPU, KNOWN_GPUS, Resources, blocks_per_sm, choose_arch, read_resources
 from gpuscan.cuda.kernel import C_TYPES, Kernel, Parameter
 from gpuscan.errors import KernelError
@@ -489,7 +490,7 @@ def device_vector(dtype="float32", size=8, device=0):
 
 
 def bind(*arguments, device=0):
-    return launch.bind_arguments(SCALE, arguments, device)
+    return bind_arguments(SCALE, arguments, lambda parameter, value: launch.check_array(parameter, value, device))
 
 
 def test_arguments_that_fit_are_bound():
@@ -533,7 +534,7 @@ def test_wrong_count_of_arguments():
 @pytest.mark.parametrize("given", [1, 1.0, True, np.int8(1), np.float64(1), np.array(1, "uint16")])
 def test_number_gets_exactly_its_type(dtype, given):
     kernel = Kernel("k", "", (Parameter("a", dtype, is_array=False),))
-    (number,) = launch.bind_arguments(kernel, (given,), 0)
+    (number,) = bind_arguments(kernel, (given,), launch.LoadedKernel._check_array)
     assert type(number) is np.dtype(dtype).type
     assert number == 1
 
@@ -559,7 +560,7 @@ def test_number_gets_exactly_its_type(dtype, given):
 def test_number_that_its_type_cannot_hold(dtype, given):
     kernel = Kernel("k", "", (Parameter("a", dtype, is_array=False),))
     with pytest.raises(KernelError, match="kernel 'k', parameter 'a': needs"):
-        launch.bind_arguments(kernel, (given,), 0)
+        bind_arguments(kernel, (given,), launch.LoadedKernel._check_array)
 
 
 def test_float_takes_the_nearest_value():

@@ -34,9 +34,7 @@ def check(inputs: list[Any], outputs: Any, *values: Any) -> gs.Function:
 
 def test_a_loop_that_is_a_kernel() -> None:
     x, n, a = gt.matrix("x"), gt.iscalar("n"), gt.scalar("a")
-    (doubled, total), _ = gs.scan(
-        lambda row, s, a: (row * a, s + row), [x], [None, x[0] * 2], [a + 1], n_steps=n
-    )
+    (doubled, total), _ = gs.scan(lambda row, s, a: (row * a, s + row), [x], [None, x[0] * 2], [a + 1], n_steps=n)
     check([x, n, a], [doubled[-2:], total, total[-1].sum()], normal(6, 3), 4, 2.5)
 
 
