@@ -193,9 +193,6 @@ __device__ __forceinline__ T imag(T) { return T(0); }
 template <class T>
 __device__ __forceinline__ T conj(T x) { return x; }
 template <class T>
-__device__ __forceinline__ T angle(T x) {
-    if (is_nan(x)) return x;
-    return x < T(0) ? T(3.14159265358979323846) : T(0);
-}
+__device__ __forceinline__ T angle(T x) { return atan2(T(0), x); }
 
 }  // namespace gs
