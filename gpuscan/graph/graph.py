@@ -9,22 +9,26 @@ from typing import Any, final
 from gpuscan.errors import GraphError
 from gpuscan.graph.traversal import free_values, sorted_nodes, substitute
 from gpuscan.graph.types import TensorType
-from gpuscan.graph.variable import Apply, Constant, Variable
+from gpuscan.graph.variable import Apply, Constant, Unchanging, Variable
 
 
 @final
-class Graph:
+class Graph(Unchanging):
     """A function of `parameters` that returns `outputs`. Equal structure makes two graphs equal; names do not count.
 
     Raises
     ------
     GraphError
-        If an output reads a value that is neither a parameter nor a constant.
+        If an output reads a value that is neither a parameter nor a constant, or a parameter is listed twice.
     """
 
+    parameters: tuple[Variable, ...]
+    outputs: tuple[Variable, ...]
+
     def __init__(self, parameters: Sequence[Variable], outputs: Sequence[Variable]) -> None:
-        self.parameters = tuple(parameters)
-        self.outputs = tuple(outputs)
+        self._initialise(parameters=tuple(parameters), outputs=tuple(outputs))
+        if len(set(self.parameters)) != len(self.parameters):
+            raise GraphError("a parameter of a graph is listed twice")
         if free := free_values(self.outputs, self.parameters):
             raise GraphError(f"{free[0]!r} is read inside the function but is not a parameter of it")
 
@@ -62,7 +66,8 @@ class Graph:
         for node in self.nodes:
             rows.append((node.op, tuple(name(v) for v in node.inputs)))
             number.update({v: (len(rows), i) for i, v in enumerate(node.outputs)})
-        return (tuple(v.type for v in self.parameters), tuple(rows), tuple(name(v) for v in self.outputs))
+        parameters = tuple((v.type, v.known) for v in self.parameters)
+        return (parameters, tuple(rows), tuple(name(v) for v in self.outputs))
 
     @cached_property
     def _hash(self) -> int:
@@ -73,6 +78,10 @@ class Graph:
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Graph) and hash(self) == hash(other) and self.key == other.key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without what is cached: hashes of strings differ from process to process.
+        return Graph, (self.parameters, self.outputs)
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.parameters)} parameters, {len(self.nodes)} nodes, {len(self.outputs)} outputs>"

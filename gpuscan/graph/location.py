@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
-PACKAGE = str(Path(__file__).parent.parent)
+# With the separator at its end: a user's own folder may be called gpuscan_models.
+PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
 class Location(NamedTuple):
@@ -24,12 +27,9 @@ UNKNOWN = Location("<unknown>", 0)
 
 def user_location() -> Location:
     """Return the innermost line on the call stack that is not gpuscan's own."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(PACKAGE):
-            return Location(file, frame.f_lineno)
-        if frame.f_back is None:
-            break
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return Location(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return UNKNOWN

@@ -9,6 +9,9 @@ from typing import Any, TextIO
 from gpuscan.graph.graph import Graph
 from gpuscan.graph.variable import Apply, Constant, SharedVariable, Variable
 
+# Past this the indentation is a number: the text of a long chain would grow with its square.
+DEEPEST_DRAWN = 40
+
 
 def debugprint(obj: Any, *, file: TextIO | str | None = None, print_type: bool = True) -> str | None:
     """Print what computes a variable, inputs indented below their consumer, a loop's body after the graph.
@@ -27,16 +30,24 @@ def debugprint(obj: Any, *, file: TextIO | str | None = None, print_type: bool =
     str or None
         The text, when `file` is "str".
     """
-    graph = getattr(obj, "graph", obj)
-    if isinstance(graph, Graph):
-        outputs: Iterable[Variable] = graph.outputs
-    else:
-        outputs = [graph] if isinstance(graph, Variable) else list(graph)
-    text = "\n".join(_Printer(print_type).lines(outputs)) + "\n"
+    text = "\n".join(_Printer(print_type).lines(_outputs(obj))) + "\n"
     if file == "str":
         return text
     print(text, end="", file=sys.stdout if file is None or isinstance(file, str) else file)
     return None
+
+
+def _outputs(obj: Any) -> list[Variable]:
+    obj = getattr(obj, "graph", obj)
+    if isinstance(obj, Graph):
+        return list(obj.outputs)
+    outputs = list(obj) if isinstance(obj, list | tuple) else [obj]
+    for output in outputs:
+        if not isinstance(output, Variable):
+            raise TypeError(
+                f"debugprint prints variables, graphs, compiled functions and lists of variables, not {output!r}"
+            )
+    return outputs
 
 
 class _Printer:
@@ -45,22 +56,20 @@ class _Printer:
     def __init__(self, print_type: bool) -> None:
         self.print_type = print_type
         self.labels: dict[Apply, str] = {}
-        self.names: dict[Variable, str] = {}
+        self.unnamed: dict[Variable, str] = {}
 
     def lines(self, outputs: Iterable[Variable]) -> Iterator[str]:
-        inner: list[tuple[str, Any]] = []
+        inner: list[Apply] = []
         yield from self._tree(outputs, inner)
-        for title, function in inner:
+        for node in inner:  # it grows: the loops inside a loop follow it
             yield ""
-            yield f"Inner graph of {title}"
-            nested: list[tuple[str, Any]] = []
-            for heading, variables in function.op.sections():
+            yield f"Inner graph of {node.op} {self.labels[node]}"
+            for heading, variables in node.op.sections():  # type: ignore[attr-defined]
                 yield f" {heading}"
-                for line in self._tree(variables, nested):
+                for line in self._tree(variables, inner):
                     yield f"  {line}"
-            inner.extend(nested)
 
-    def _tree(self, outputs: Iterable[Variable], inner: list[tuple[str, Any]]) -> Iterator[str]:
+    def _tree(self, outputs: Iterable[Variable], inner: list[Apply]) -> Iterator[str]:
         stack = [(v, 0) for v in reversed(list(outputs))]
         while stack:
             variable, depth = stack.pop()
@@ -68,24 +77,30 @@ class _Printer:
             new = node is not None and node not in self.labels
             if node is not None and new:
                 self.labels[node] = f"%{len(self.labels)}"
-            yield "| " * depth + self._describe(variable, new)
-            if node is not None and new:
                 if hasattr(node.op, "sections"):
-                    inner.append((f"{node.op} {self.labels[node]}", node))
+                    inner.append(node)
                 stack.extend((v, depth + 1) for v in reversed(node.inputs))
+            yield _indentation(depth) + self._describe(variable, new)
 
     def _describe(self, variable: Variable, new: bool) -> str:
         type_ = f" : {variable.type}" if self.print_type else ""
-        name = f" '{variable.name}'" if variable.name else ""
         node = variable.owner
         if isinstance(variable, Constant):
             return f"{_short(variable)}{type_}"
         if node is None:
             kind = " (shared)" if isinstance(variable, SharedVariable) else ""
-            return f"{variable.name or '<unnamed>'}{kind}{type_}"
+            return f"{self._input(variable)}{kind}{type_}"
+        name = f" '{variable.name}'" if variable.name else ""
         which = f".{variable.index}" if len(node.outputs) > 1 else ""
         rest = "" if new or not node.inputs else " ..."
         return f"{node.op}{which} {self.labels[node]}{name}{type_}{rest}"
+
+    def _input(self, variable: Variable) -> str:
+        return variable.name or self.unnamed.setdefault(variable, f"<unnamed {len(self.unnamed)}>")
+
+
+def _indentation(depth: int) -> str:
+    return "| " * depth if depth <= DEEPEST_DRAWN else f"{'| ' * DEEPEST_DRAWN}(depth {depth}) "
 
 
 def _short(constant: Constant) -> str:

@@ -79,7 +79,7 @@ def substitute(outputs: Iterable[Variable], replacements: Mapping[Variable, Vari
             rebuilt = node.with_inputs(inputs)
             for old, fresh in zip(node.outputs, rebuilt.outputs, strict=True):
                 fresh.name = old.name
-                new[old] = fresh
+                new.setdefault(old, fresh)  # another output of the node may be among the keys
     return [new.get(v, v) for v in outputs]
 
 

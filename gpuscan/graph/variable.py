@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
-from gpuscan.errors import ShapeError
+from gpuscan.errors import DtypeError, ShapeError
 from gpuscan.graph.location import Location, user_location
 from gpuscan.graph.operators import Operators
 from gpuscan.graph.types import Shape, TensorType, type_of
 
+_set = object.__setattr__
 
-class Variable(Operators):
+
+class Unchanging:
+    """What keeps its attributes once made: a graph that somebody holds cannot change under them."""
+
+    __slots__ = ()
+    CHANGEABLE: ClassVar[frozenset[str]] = frozenset()
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        if attribute not in self.CHANGEABLE:
+            kind = type(self).__name__
+            raise AttributeError(f"{attribute!r} of a {kind} cannot be set: it never changes; build another {kind}")
+        _set(self, attribute, value)
+
+    def _initialise(self, **attributes: Any) -> None:
+        for attribute, value in attributes.items():
+            _set(self, attribute, value)
+
+    def __setstate__(self, state: tuple[Any, dict[str, Any]]) -> None:
+        self._initialise(**state[1])  # unpickling, of slots
+
+
+class Variable(Unchanging, Operators):
     """A value in a graph: a parameter (`owner` is None) or result number `index` of a node.
 
     Attributes
@@ -29,11 +50,18 @@ class Variable(Operators):
     name : str or None
         For people; it may be changed and carries no meaning.
     known : int or None
-        Its value, where it is an integer scalar that follows from types and constants alone. Shapes are worked out
-        with it: ``zeros((x.shape[0], 2 * 3))`` has a type that says 6.
+        Its value, where it is an integer or boolean scalar that follows from types and constants alone. Shapes are
+        worked out with it: ``zeros((x.shape[0], 2 * 3))`` has a type that says 6.
     """
 
     __slots__ = ("__weakref__", "index", "known", "name", "owner", "type")
+    CHANGEABLE = frozenset({"name"})
+
+    type: TensorType
+    name: str | None
+    owner: Apply | None
+    index: int
+    known: int | None
 
     def __init__(
         self,
@@ -44,11 +72,12 @@ class Variable(Operators):
         index: int = 0,
         known: int | None = None,
     ) -> None:
-        self.type = type
-        self.name = name
-        self.owner = owner
-        self.index = index
-        self.known = known
+        # Not through _initialise: graphs are made of thousands of these.
+        _set(self, "type", type)
+        _set(self, "name", name)
+        _set(self, "owner", owner)
+        _set(self, "index", index)
+        _set(self, "known", known)
 
     @property
     def dtype(self) -> str:
@@ -80,12 +109,18 @@ class Constant(Variable):
 
     __slots__ = ("data",)
 
-    def __init__(self, data: np.ndarray, name: str | None = None) -> None:
-        data = np.array(data)
+    data: np.ndarray
+
+    def __init__(self, data: np.ndarray | np.generic, name: str | None = None) -> None:
+        # In the machine's byte order: a dtype's name does not tell, and kernels read nothing else.
+        data = np.array(data, dtype=data.dtype.newbyteorder("="))
         data.flags.writeable = False
-        is_integer = data.ndim == 0 and data.dtype.kind in "iu"
+        is_integer = data.ndim == 0 and data.dtype.kind in "biu"
         super().__init__(type_of(data), name, known=int(data) if is_integer else None)
-        self.data = data
+        _set(self, "data", data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Constant, (self.data, self.name)  # not by its slots: arrays forget that they are read-only
 
     def __repr__(self) -> str:
         return f"<{self.data if self.ndim == 0 else self.name or 'constant'}: {self.type}>"
@@ -95,34 +130,51 @@ class Constant(Variable):
 class SharedVariable(Variable):
     """A value that functions share and update; `Function` calls read it, `updates` change it."""
 
-    __slots__ = ("_lock", "_value")
+    __slots__ = ("_value",)
+    CHANGEABLE = frozenset({"_value", "name", "storage"})
 
     def __init__(self, value: np.ndarray, name: str | None = None, shape: Shape | None = None) -> None:
         super().__init__(TensorType(value.dtype.name, (None,) * value.ndim if shape is None else shape), name)
+        self._check_shape(value)
         self._value: Any = value
-        self._lock = threading.Lock()
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
         """Return the value as a NumPy array: a copy, or with `borrow` the array itself where that is possible."""
-        value = self._value
-        if hasattr(value, "get"):  # an array on a GPU: .get() copies it to the host
-            return np.asarray(value.get())
-        return value if borrow else value.copy()
+        value: np.ndarray = _on_host(self._value)
+        return value if borrow or value is not self._value else value.copy()
 
     def set_value(self, value: Any, borrow: bool = False) -> None:
-        """Replace the value.
+        """Replace the value by a copy of `value`, or with `borrow` by `value` itself where that is possible.
 
         Raises
         ------
         DtypeError
-            If `value` does not convert to the variable's dtype without loss of kind.
+            If `value` is of another kind (a float for an integer), or an integer that does not fit.
         ShapeError
             If `value` has another rank, or another size along an axis whose size is fixed.
         """
-        array = np.array(value, dtype=self.dtype, copy=None if borrow else True)
-        if not self.type.accepts(type_of(array)):
-            raise ShapeError(f"shared variable {self.name!r} is {self.type}; set_value got {type_of(array)}")
+        array = self._converted(value, borrow)
+        self._check_shape(array)
         self.storage = array
+
+    def _converted(self, value: Any, borrow: bool) -> np.ndarray:
+        given = np.asarray(_on_host(value))
+        array = (
+            np.array(given, dtype=self.dtype, copy=None if borrow else True) if given.dtype.kind in "biufc" else given
+        )
+        if array.dtype.kind in "biu":
+            fits = given.dtype.kind in "biu" and np.array_equal(array, given)
+        else:
+            fits = np.can_cast(given.dtype, self.dtype, "same_kind")
+        if not fits:
+            raise DtypeError(
+                f"shared variable {self.name!r} is {self.type}; set_value got {given.dtype}: {value!r:.60}"
+            )
+        return array
+
+    def _check_shape(self, array: np.ndarray) -> None:
+        if not self.type.accepts(type_of(array)):
+            raise ShapeError(f"shared variable {self.name!r} is {self.type}; its value cannot be {type_of(array)}")
 
     @property
     def storage(self) -> Any:
@@ -131,14 +183,15 @@ class SharedVariable(Variable):
 
     @storage.setter
     def storage(self, value: Any) -> None:
-        with self._lock:
-            self._value = value
+        self._value = value
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"name": self.name, "shape": self.type.shape, "value": self.get_value()}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SharedVariable, (self.get_value(), self.name, self.type.shape)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["value"], state["name"], state["shape"])  # type: ignore[misc]
+
+def _on_host(value: Any) -> Any:
+    """Return an array on a GPU copied to the host, and anything else as it is."""
+    return value.get() if hasattr(value, "get") and hasattr(value, "dtype") else value
 
 
 class Op(ABC):
@@ -171,20 +224,25 @@ class Op(ABC):
 
 
 @final
-class Apply:
+class Apply(Unchanging):
     """One op applied to inputs; `outputs` are its results, `where` the user's line that made it."""
 
     __slots__ = ("__weakref__", "inputs", "op", "outputs", "where")
 
+    op: Op
+    inputs: tuple[Variable, ...]
+    outputs: tuple[Variable, ...]
+    where: Location
+
     def __init__(self, op: Op, inputs: Sequence[Variable], where: Location | None = None) -> None:
-        self.op = op
-        self.inputs = tuple(inputs)
-        self.where = where or user_location()
-        types = op.infer(self.inputs)
-        known = op.known(self.inputs)
-        self.outputs = tuple(
-            Variable(t, owner=self, index=i, known=known if i == 0 else None) for i, t in enumerate(types)
-        )
+        inputs = tuple(inputs)
+        types = op.infer(inputs)
+        known = op.known(inputs)
+        _set(self, "op", op)
+        _set(self, "inputs", inputs)
+        _set(self, "where", where or user_location())
+        outputs = [Variable(t, owner=self, index=i, known=known if i == 0 else None) for i, t in enumerate(types)]
+        _set(self, "outputs", tuple(outputs))
 
     def with_inputs(self, inputs: Sequence[Variable]) -> Apply:
         """Return a node of the same op and origin over other inputs, types inferred anew."""
