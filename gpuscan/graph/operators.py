@@ -7,13 +7,36 @@ So variables can be written about with ordinary syntax while this layer stays fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+if TYPE_CHECKING:
+    from gpuscan.graph.variable import Variable
 
 MEANING: dict[str, Callable[..., Any]] = {}
 
-def _method(name: str) -> Callable[..., Any]:
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return MEANING[name](self, *args, **kwargs)
+
+def _build(name: str, *args: Any, **kwargs: Any) -> Variable:
+    result: Variable = MEANING[name](*args, **kwargs)
+    return result
+
+
+def _operator(name: str) -> Callable[..., Variable]:
+    def operator(self: Variable, *other: Any) -> Variable:
+        return _build(name, self, *other)
+
+    return operator
+
+
+def _reflected(name: str) -> Callable[..., Variable]:
+    def operator(self: Variable, other: Any) -> Variable:
+        return _build(name, other, self)
+
+    return operator
+
+
+def _method(name: str) -> Callable[..., Variable]:
+    def method(self: Variable, *args: Any, **kwargs: Any) -> Variable:
+        return _build(name, self, *args, **kwargs)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"Return ``gpuscan.tensor.{name}`` of this variable."
@@ -24,115 +47,53 @@ class Operators:
     """Every operator and method of a variable that builds more graph."""
 
     __slots__ = ()
+
     # `==` compares identity, as dictionaries of variables need; `gpuscan.tensor.eq` compares values.
+    __lt__ = _operator("lt")
+    __le__ = _operator("le")
+    __gt__ = _operator("gt")
+    __ge__ = _operator("ge")
 
-    def __add__(self, other: Any) -> Any:
-        return MEANING["add"](self, other)
+    __neg__ = _operator("neg")
+    __abs__ = _operator("abs")
+    __invert__ = _operator("invert")
+    __add__, __radd__ = _operator("add"), _reflected("add")
+    __sub__, __rsub__ = _operator("sub"), _reflected("sub")
+    __mul__, __rmul__ = _operator("mul"), _reflected("mul")
+    __truediv__, __rtruediv__ = _operator("true_div"), _reflected("true_div")
+    __floordiv__, __rfloordiv__ = _operator("floor_div"), _reflected("floor_div")
+    __mod__, __rmod__ = _operator("mod"), _reflected("mod")
+    __pow__, __rpow__ = _operator("power"), _reflected("power")
+    __matmul__, __rmatmul__ = _operator("matmul"), _reflected("matmul")
+    __and__, __rand__ = _operator("bitwise_and"), _reflected("bitwise_and")
+    __or__, __ror__ = _operator("bitwise_or"), _reflected("bitwise_or")
+    __xor__, __rxor__ = _operator("bitwise_xor"), _reflected("bitwise_xor")
+    __lshift__, __rlshift__ = _operator("left_shift"), _reflected("left_shift")
+    __rshift__, __rrshift__ = _operator("right_shift"), _reflected("right_shift")
 
-    def __radd__(self, other: Any) -> Any:
-        return MEANING["add"](other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return MEANING["sub"](self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return MEANING["sub"](other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return MEANING["mul"](self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return MEANING["mul"](other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return MEANING["true_div"](self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return MEANING["true_div"](other, self)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return MEANING["floor_div"](self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return MEANING["floor_div"](other, self)
-
-    def __mod__(self, other: Any) -> Any:
-        return MEANING["mod"](self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return MEANING["mod"](other, self)
-
-    def __divmod__(self, other: Any) -> Any:
+    def __divmod__(self, other: Any) -> tuple[Variable, Variable]:
         return MEANING["floor_div"](self, other), MEANING["mod"](self, other)
 
-    def __pow__(self, other: Any) -> Any:
-        return MEANING["power"](self, other)
+    def __rdivmod__(self, other: Any) -> tuple[Variable, Variable]:
+        return MEANING["floor_div"](other, self), MEANING["mod"](other, self)
 
-    def __rpow__(self, other: Any) -> Any:
-        return MEANING["power"](other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return MEANING["matmul"](self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return MEANING["matmul"](other, self)
-
-    def __and__(self, other: Any) -> Any:
-        return MEANING["bitwise_and"](self, other)
-
-    def __rand__(self, other: Any) -> Any:
-        return MEANING["bitwise_and"](other, self)
-
-    def __or__(self, other: Any) -> Any:
-        return MEANING["bitwise_or"](self, other)
-
-    def __ror__(self, other: Any) -> Any:
-        return MEANING["bitwise_or"](other, self)
-
-    def __xor__(self, other: Any) -> Any:
-        return MEANING["bitwise_xor"](self, other)
-
-    def __rxor__(self, other: Any) -> Any:
-        return MEANING["bitwise_xor"](other, self)
-
-    def __lshift__(self, other: Any) -> Any:
-        return MEANING["left_shift"](self, other)
-
-    def __rshift__(self, other: Any) -> Any:
-        return MEANING["right_shift"](self, other)
-
-    def __invert__(self) -> Any:
-        return MEANING["invert"](self)
-
-    def __neg__(self) -> Any:
-        return MEANING["neg"](self)
-
-    def __pos__(self) -> Any:
+    def __pos__(self) -> Self:
         return self
 
-    def __abs__(self) -> Any:
-        return MEANING["abs"](self)
+    # ---- what needs a value or a size ----
 
-    def __lt__(self, other: Any) -> Any:
-        return MEANING["lt"](self, other)
+    __getitem__ = _operator("index")
 
-    def __le__(self, other: Any) -> Any:
-        return MEANING["le"](self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return MEANING["gt"](self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return MEANING["ge"](self, other)
-
-    def __getitem__(self, item: Any) -> Any:
-        return MEANING["index"](self, item)
-
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Variable]:
         return iter(MEANING["unpack"](self))
 
     def __len__(self) -> int:
         return int(MEANING["length"](self))
+
+    def __contains__(self, _: Any) -> bool:
+        raise TypeError(
+            f"what {self!r} holds is not known while the graph is built; use gpuscan.tensor.eq(x, value).any()"
+        )
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -140,10 +101,13 @@ class Operators:
             "Use gpuscan.tensor.switch(condition, a, b) in place of `if`, and & | ~ in place of and, or, not."
         )
 
-    def __int__(self) -> int:
+    def _no_value(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"{self!r} has no value while the graph is built; call .eval() or a compiled function for one")
 
-    __index__ = __float__ = __complex__ = __int__  # type: ignore[assignment]
+    __int__ = __index__ = __float__ = __complex__ = _no_value
+    __array__ = _no_value  # numpy.asarray(x) would make an array of Python objects
+
+    # ---- NumPy's functions ----
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return MEANING["numpy_ufunc"](ufunc, method, inputs, kwargs)
@@ -151,42 +115,44 @@ class Operators:
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return MEANING["numpy_function"](function, args, kwargs)
 
+    # ---- attributes and methods of arrays ----
+
     @property
-    def shape(self) -> Any:
+    def shape(self) -> Variable:
         """Its sizes, an integer vector whose elements may be unpacked."""
-        return MEANING["shape"](self)
+        return _build("shape", self)
 
     @property
-    def size(self) -> Any:
+    def size(self) -> Variable:
         """Its number of elements, an integer scalar."""
-        return MEANING["size"](self)
+        return _build("size", self)
 
     @property
-    def T(self) -> Any:
+    def T(self) -> Variable:
         """It with its axes in reverse order."""
-        return MEANING["transpose"](self)
+        return _build("transpose", self)
 
     @property
-    def real(self) -> Any:
+    def real(self) -> Variable:
         """Its real part."""
-        return MEANING["real"](self)
+        return _build("real", self)
 
     @property
-    def imag(self) -> Any:
+    def imag(self) -> Variable:
         """Its imaginary part."""
-        return MEANING["imag"](self)
-
-    def set(self, value: Any) -> Any:
-        """Return ``x`` with this part of it replaced, for ``x[item].set(value)``."""
-        return MEANING["set_subtensor"](self, value)
-
-    def inc(self, value: Any) -> Any:
-        """Return ``x`` with `value` added to this part of it, for ``x[item].inc(value)``."""
-        return MEANING["inc_subtensor"](self, value)
+        return _build("imag", self)
 
     def eval(self, inputs_to_values: Any = None, **options: Any) -> Any:
         """Compile a function for this variable alone and return its value; `inputs_to_values` maps inputs to arrays."""
         return MEANING["eval"](self, inputs_to_values, **options)
+
+    def set(self, value: Any) -> Variable:
+        """Return ``x`` with this part of it replaced, for ``x[item].set(value)``."""
+        return _build("set_subtensor", self, value)
+
+    def inc(self, value: Any) -> Variable:
+        """Return ``x`` with `value` added to this part of it, for ``x[item].inc(value)``."""
+        return _build("inc_subtensor", self, value)
 
     sum = _method("sum")
     prod = _method("prod")
@@ -203,10 +169,12 @@ class Operators:
     reshape = _method("reshape")
     dimshuffle = _method("dimshuffle")
     transpose = _method("transpose")
+    swapaxes = _method("swapaxes")
     flatten = _method("flatten")
     ravel = _method("ravel")
     squeeze = _method("squeeze")
     repeat = _method("repeat")
+    take = _method("take")
     astype = _method("astype")
     clip = _method("clip")
     round = _method("round")
