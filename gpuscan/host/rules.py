@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuscan.graph import Apply, Constant, Variable
+from gpuscan.host.arrays import NUMPY
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Scan
 from gpuscan.tensor.creation import Arange, Eye
@@ -17,6 +18,9 @@ from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.reduction import Reduce
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack
+
+# SciPy computes these of float16 in float64.
+WITHOUT_FLOAT16 = frozenset({"sigmoid", "erf", "erfc", "gammaln", "digamma"})
 
 Rule = Callable[[Writer, Any, Apply], str]
 RULES: dict[type, Rule] = {}
@@ -47,16 +51,23 @@ def write_node(w: Writer, node: Apply, uses: Counter[Variable]) -> None:
 
 
 def _pointwise(w: Writer, op: Pointwise | Cast, node: Apply) -> str:
-    scalar = node.outputs[0].ndim == 0
+    output = node.outputs[0]
+    is_scalar = output.ndim == 0 and (w.arrays is NUMPY or w.is_host(output))
     if isinstance(op, Cast):
-        if scalar and (w.is_host(node.outputs[0]) or w.arrays.name == "NumPy"):
-            return f"{w.bind(np.dtype(op.dtype).type, 'type_')}({{0}})"
-        return f"{{0}}.astype({op.dtype!r})"
-    if op.row == "switch" and scalar and all(v.ndim == 0 for v in node.inputs) and w.arrays.name == "NumPy":
-        _, a, b = node.inputs
-        if a.dtype == b.dtype:
-            return "{1} if {0} else {2}"  # far quicker than numpy.where on scalars, which also makes 0-d arrays
+        return f"{_scalar_type(w, output)}({{0}})" if is_scalar else f"{{0}}.astype({op.dtype!r})"
+    if op.row == "switch" and is_scalar:
+        # Far quicker than numpy.where on scalars, which also makes arrays of rank 0.
+        chosen = "({1} if {0} else {2})"
+        same = all(v.dtype == output.dtype for v in node.inputs[1:])
+        return chosen if same else f"{_scalar_type(w, output)}{chosen}"
+    if output.dtype == "float16" and op.row in WITHOUT_FLOAT16:
+        return f"{_scalar_type(w, output)}({op.spec.numpy})" if is_scalar else f"({op.spec.numpy}).astype('float16')"
     return op.spec.numpy
+
+
+def _scalar_type(w: Writer, variable: Variable) -> str:
+    # A capital letter, so that it is not taken for a function of the array module.
+    return w.bind(np.dtype(variable.dtype).type, "T")
 
 
 # ---- sizes ----
@@ -84,7 +95,7 @@ def _stack(w: Writer, op: Stack, node: Apply) -> str:
 @rule(Reshape)
 def _reshape(w: Writer, op: Reshape, node: Apply) -> str:
     x, *sizes = node.inputs
-    return f"{_array(w, x)}.reshape({_sizes(w, sizes)})"
+    return _element(w, node, f"{_array(w, x)}.reshape({_sizes(w, sizes)})")
 
 
 @rule(DimShuffle)
@@ -99,7 +110,7 @@ def _dimshuffle(w: Writer, op: DimShuffle, node: Apply) -> str:
         text = f"{text}.transpose({tuple(ranks.index(axis) for axis in kept)})"
     if None in op.order:
         text = f"{text}[{', '.join('None' if axis is None else ':' for axis in op.order)}]"
-    return text
+    return _element(w, node, text)
 
 
 @rule(BroadcastTo)
@@ -107,7 +118,7 @@ def _broadcast_to(w: Writer, op: BroadcastTo, node: Apply) -> str:
     x, *sizes = node.inputs
     if x.ndim == 0:
         # A real array, quicker to make than a broadcast view and quicker to read.
-        if isinstance(x, Constant) and not x.data.any():
+        if isinstance(x, Constant) and not any(x.data.tobytes()):  # not -0.0
             return f"{w.function('zeros')}({_sizes(w, sizes)}, {x.dtype!r})"
         return f"{w.function('full')}({_sizes(w, sizes)}, {w.value(x)}, {x.dtype!r})"
     return f"{w.function('broadcast_to')}({w.value(x)}, {_sizes(w, sizes)})"
@@ -165,7 +176,7 @@ def _subscript(w: Writer, pattern: Pattern, slots: Sequence[Variable]) -> str:
             parts.append(inputs[0] if inputs else str(item.position))
         elif isinstance(item, Range):
             symbolic = iter(inputs)
-            bounds = ["" if b is None else next(symbolic) if b is SLOT else str(b) for b in _bounds(item)]
+            bounds = ["" if b is None else next(symbolic) if b is SLOT else str(b) for b in item.bounds]
             parts.append(":".join(bounds) if bounds[2] else ":".join(bounds[:2]))
         elif isinstance(item, New):
             parts.append("None")
@@ -174,11 +185,7 @@ def _subscript(w: Writer, pattern: Pattern, slots: Sequence[Variable]) -> str:
             parts.append(inputs[0])
     while len(parts) > 1 and parts[-1] == ":":
         parts.pop()
-    return ", ".join(parts)
-
-
-def _bounds(item: Range) -> tuple[Any, Any, Any]:
-    return item.start, item.stop, item.step
+    return ", ".join(parts) or "()"
 
 
 @rule(Index)
@@ -200,7 +207,7 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> str:
         w.line(f"{w.function('add_at')}({copy}, {helper}, {w.value(value)})")
     else:
         w.line(f"{copy}[{subscript}] += {w.value(value)}")
-    return copy
+    return _element(w, node, copy)
 
 
 def _array(w: Writer, variable: Variable) -> str:
@@ -209,3 +216,8 @@ def _array(w: Writer, variable: Variable) -> str:
     if w.is_host(variable) and w.arrays.name != "NumPy":
         return f"{w.function('asarray')}({text})"
     return text
+
+
+def _element(w: Writer, node: Apply, text: str) -> str:
+    """Return `text`; for a result of rank 0 the scalar in it, as a view would keep an argument's memory alive."""
+    return f"{text}[()]" if node.outputs[0].ndim == 0 and w.arrays is NUMPY else text

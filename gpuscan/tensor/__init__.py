@@ -1,7 +1,11 @@
 """Symbolic arrays: inputs, arithmetic, reductions, products, shapes, indexing and creation, in NumPy's words."""
 
-from gpuscan.tensor import methods as _methods  # gives variables their operators
-from gpuscan.tensor.convert import as_tensor_variable, cast, constant
+from gpuscan.tensor import methods as _methods
+from gpuscan.tensor.convert import (
+    as_tensor_variable,
+    cast,
+    constant,
+)
 from gpuscan.tensor.creation import (
     alloc,
     arange,
@@ -19,6 +23,7 @@ from gpuscan.tensor.creation import (
 )
 from gpuscan.tensor.elementwise import (
     abs,
+    absolute,
     add,
     and_,
     angle,
@@ -54,17 +59,19 @@ from gpuscan.tensor.elementwise import (
     gt,
     hypot,
     imag,
+    int_div,
     inv,
     invert,
+    isclose,
     isfinite,
     isinf,
     isnan,
     le,
     left_shift,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logaddexp,
     logical_and,
     logical_not,
@@ -83,12 +90,14 @@ from gpuscan.tensor.elementwise import (
     or_,
     pow,
     power,
+    psi,
     rad2deg,
     real,
     reciprocal,
     right_shift,
     rint,
     round,
+    sgn,
     sigmoid,
     sign,
     sin,
@@ -113,8 +122,49 @@ from gpuscan.tensor.indexing import (
     take,
 )
 from gpuscan.tensor.inputs import (
-    TYPED,
+    bcol,
+    bmatrix,
+    brow,
+    bscalar,
+    btensor3,
+    btensor4,
+    bvector,
+    ccol,
+    cmatrix,
     col,
+    crow,
+    cscalar,
+    ctensor3,
+    ctensor4,
+    cvector,
+    dcol,
+    dmatrix,
+    drow,
+    dscalar,
+    dtensor3,
+    dtensor4,
+    dvector,
+    fcol,
+    fmatrix,
+    frow,
+    fscalar,
+    ftensor3,
+    ftensor4,
+    fvector,
+    icol,
+    imatrix,
+    irow,
+    iscalar,
+    itensor3,
+    itensor4,
+    ivector,
+    lcol,
+    lmatrix,
+    lrow,
+    lscalar,
+    ltensor3,
+    ltensor4,
+    lvector,
     matrix,
     row,
     scalar,
@@ -123,6 +173,45 @@ from gpuscan.tensor.inputs import (
     tensor3,
     tensor4,
     vector,
+    wcol,
+    wmatrix,
+    wrow,
+    wscalar,
+    wtensor3,
+    wtensor4,
+    wvector,
+    zcol,
+    zmatrix,
+    zrow,
+    zscalar,
+    ztensor3,
+    ztensor4,
+    zvector,
+)
+from gpuscan.tensor.joining import (
+    concatenate,
+    join,
+    repeat,
+    split,
+    stack,
+    tile,
+)
+from gpuscan.tensor.layout import (
+    atleast_1d,
+    atleast_2d,
+    broadcast_arrays,
+    broadcast_to,
+    dimshuffle,
+    expand_dims,
+    flatten,
+    moveaxis,
+    ravel,
+    reshape,
+    shape_padleft,
+    shape_padright,
+    squeeze,
+    swapaxes,
+    transpose,
 )
 from gpuscan.tensor.products import (
     dot,
@@ -131,6 +220,7 @@ from gpuscan.tensor.products import (
 )
 from gpuscan.tensor.reduction import (
     all,
+    allclose,
     any,
     argmax,
     argmin,
@@ -142,33 +232,64 @@ from gpuscan.tensor.reduction import (
     sum,
     var,
 )
-from gpuscan.tensor.shaping import (
-    atleast_1d,
-    atleast_2d,
-    broadcast_arrays,
-    broadcast_to,
-    concatenate,
-    dimshuffle,
-    expand_dims,
-    flatten,
-    join,
-    moveaxis,
-    ravel,
-    repeat,
-    reshape,
+from gpuscan.tensor.sizes import (
     shape,
-    shape_padleft,
-    shape_padright,
     size,
-    split,
-    squeeze,
-    stack,
-    swapaxes,
-    tile,
-    transpose,
 )
 
-globals().update(TYPED)
-
 as_tensor = as_tensor_variable
-_methods.install()
+
+_methods.install()  # variables get their operators
+
+__all__ = [
+    # from numbers and arrays
+    "as_tensor", "as_tensor_variable", "cast", "constant",
+    # inputs and shared variables
+    "tensor", "scalar", "vector", "row", "col", "matrix", "tensor3", "tensor4", "shared",
+    # inputs of a fixed dtype
+    "bscalar", "bvector", "brow", "bcol", "bmatrix", "btensor3", "btensor4",
+    "wscalar", "wvector", "wrow", "wcol", "wmatrix", "wtensor3", "wtensor4",
+    "iscalar", "ivector", "irow", "icol", "imatrix", "itensor3", "itensor4",
+    "lscalar", "lvector", "lrow", "lcol", "lmatrix", "ltensor3", "ltensor4",
+    "fscalar", "fvector", "frow", "fcol", "fmatrix", "ftensor3", "ftensor4",
+    "dscalar", "dvector", "drow", "dcol", "dmatrix", "dtensor3", "dtensor4",
+    "cscalar", "cvector", "crow", "ccol", "cmatrix", "ctensor3", "ctensor4",
+    "zscalar", "zvector", "zrow", "zcol", "zmatrix", "ztensor3", "ztensor4",
+    # new arrays
+    "alloc", "arange", "empty", "empty_like", "eye", "full", "full_like", "identity_like", "linspace", "ones",
+    "ones_like", "zeros", "zeros_like",
+    # arithmetic
+    "add", "sub", "mul", "true_div", "floor_div", "mod", "power", "neg", "abs", "sign", "sqr", "sqrt", "cbrt",
+    "reciprocal", "hypot", "maximum", "minimum", "clip",
+    # comparison
+    "eq", "neq", "lt", "le", "gt", "ge", "isclose", "isfinite", "isinf", "isnan",
+    # logic and bits
+    "logical_and", "logical_or", "logical_xor", "logical_not", "switch", "where", "bitwise_and", "bitwise_or",
+    "bitwise_xor", "invert", "left_shift", "right_shift",
+    # rounding
+    "ceil", "floor", "rint", "round", "trunc",
+    # exponentials and logarithms
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp",
+    # trigonometric and hyperbolic
+    "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "sinh", "cosh", "tanh", "arcsinh", "arccosh",
+    "arctanh", "deg2rad", "rad2deg",
+    # special functions
+    "sigmoid", "softplus", "erf", "erfc", "gammaln", "digamma",
+    # complex numbers
+    "real", "imag", "conj", "angle",
+    # other names of the above
+    "absolute", "and_", "divide", "int_div", "inv", "multiply", "negative", "not_equal", "or_", "pow", "psi", "sgn",
+    "square", "subtract", "xor",
+    # reductions
+    "all", "allclose", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var",
+    # products
+    "dot", "matmul", "outer",
+    # shapes and axes
+    "shape", "size", "atleast_1d", "atleast_2d", "broadcast_arrays", "broadcast_to", "dimshuffle", "expand_dims",
+    "flatten", "moveaxis", "ravel", "reshape", "shape_padleft", "shape_padright", "squeeze", "swapaxes",
+    "transpose",
+    # joining and repeating
+    "concatenate", "join", "repeat", "split", "stack", "tile",
+    # parts of arrays
+    "inc_subtensor", "set_subtensor", "take",
+]  # fmt: skip

@@ -13,6 +13,27 @@ from gpuscan.graph import DTYPES, Constant, Variable
 from gpuscan.tensor.pointwise import Cast, kind, promote, real_part_dtype
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint64")
+WEAK = (bool, int, float, complex)
+"""Python's own numbers, which take their dtype from what stands beside them."""
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return the name of a dtype given as a name (``"floatX"`` too), a NumPy dtype or a Python or NumPy type.
+
+    Raises
+    ------
+    DtypeError
+        If it is no dtype, or one that is not supported.
+    """
+    if isinstance(dtype, str) and dtype == "floatX":
+        return str(config.floatX)
+    try:
+        name = str(np.dtype(dtype).name)
+    except TypeError:
+        name = ""
+    if name not in DTYPES:
+        raise DtypeError(f"{dtype!r} is not supported as a dtype; use one of {', '.join(DTYPES)}")
+    return name
 
 
 def _smallest_integer(value: int) -> str:
@@ -37,7 +58,29 @@ def _number_dtype(value: complex, beside: str | None) -> str:
     return "complex64" if beside in ("float16", "float32", "complex64") else "complex128"
 
 
-def constant(value: Any, name: str | None = None, dtype: str | None = None) -> Constant:
+def as_data(value: Any, dtype: Any = None) -> np.ndarray:
+    """Return a number or (nested list of) array as a NumPy array; lists of Python floats are of ``config.floatX``.
+
+    Raises
+    ------
+    DtypeError
+        If `value` is no number or array of numbers, or does not convert to `dtype`.
+    """
+    target = None if dtype is None else dtype_name(dtype)
+    given = getattr(value, "dtype", None)
+    if target and kind(target) not in "bc" and isinstance(given, np.dtype) and given.kind == "c":
+        raise DtypeError(f"{value!r:.60} is complex; use its real or imaginary part as {target}")
+    try:
+        data = np.asarray(value, dtype=target)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DtypeError(f"{value!r:.60} is no number or array of numbers: {error}") from None
+    if data.dtype.name not in DTYPES:
+        raise DtypeError(f"{value!r:.60}, of dtype {data.dtype}, is no number or array of supported numbers")
+    from_python = target is None and given is None and data.dtype == np.float64
+    return data.astype(config.floatX) if from_python else data
+
+
+def constant(value: Any, name: str | None = None, dtype: Any = None) -> Constant:
     """Return a constant: of dtype `dtype`, or the value's own.
 
     A Python int takes the smallest signed type that holds it, a Python float ``config.floatX``.
@@ -47,24 +90,16 @@ def constant(value: Any, name: str | None = None, dtype: str | None = None) -> C
     DtypeError
         If the value is no number or array of numbers.
     """
-    if isinstance(value, Constant) and dtype in (None, value.dtype):
-        return value
+    if isinstance(value, Constant):
+        return value if dtype is None else _cast_constant(value, dtype_name(dtype))
     if isinstance(value, Variable):
         raise DtypeError(f"{value!r} is symbolic; a constant needs a value")
-    if dtype is None and type(value) in (bool, int, float, complex):
+    if dtype is None and type(value) in WEAK:
         dtype = _number_dtype(value, None)
-    try:
-        data = np.asarray(value, dtype=dtype)
-    except (TypeError, ValueError) as error:
-        raise DtypeError(f"{value!r} is no number or array of numbers: {error}") from None
-    if data.dtype.name not in DTYPES:
-        raise DtypeError(f"an array of dtype {data.dtype} cannot be used; supported are {', '.join(DTYPES)}")
-    if dtype is None and not hasattr(value, "dtype") and data.dtype == np.float64:
-        data = data.astype(config.floatX)  # nested lists of Python floats
-    return Constant(data, name)
+    return Constant(as_data(value, dtype), name)
 
 
-def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None, dtype: str | None = None) -> Variable:
+def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Variable:
     """Return `x` as a variable: itself, a constant, or a stack of what a list holds.
 
     Parameters
@@ -83,17 +118,20 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None,
     DtypeError
         If `x` holds something that is no number.
     """
-    from gpuscan.tensor import shaping  # that module converts its arguments with this function
-
-    if isinstance(x, list | tuple) and _holds_variable(x):
-        variable = shaping.stack(x)
-    elif isinstance(x, Variable):
+    if isinstance(x, Variable):
         variable = x
+    elif isinstance(x, list | tuple) and _holds_variable(x):
+        from gpuscan.tensor.joining import stack  # that module converts its arguments with this function
+
+        variable = stack(x)
+        variable.name = name
     else:
         variable = constant(x, name, dtype)
-    variable = cast(variable, dtype) if dtype else variable
+    variable = cast(variable, dtype) if dtype is not None else variable
     if ndim is not None and variable.ndim != ndim:
-        variable = shaping.shape_padleft(variable, ndim - variable.ndim)
+        from gpuscan.tensor.layout import shape_padleft
+
+        variable = shape_padleft(variable, ndim - variable.ndim)
     return variable
 
 
@@ -101,15 +139,18 @@ def _holds_variable(items: Sequence[Any]) -> bool:
     return any(isinstance(x, Variable) or (isinstance(x, list | tuple) and _holds_variable(x)) for x in items)
 
 
-def cast(x: Any, dtype: str) -> Variable:
+def cast(x: Any, dtype: Any) -> Variable:
     """Return `x` converted to `dtype` (``"floatX"`` for ``config.floatX``); itself if it is of that dtype."""
-    x = as_tensor_variable(x)
-    dtype = config.floatX if dtype == "floatX" else np.dtype(dtype).name
-    if x.dtype == dtype:
-        return x
-    if isinstance(x, Constant):
+    variable, name = as_tensor_variable(x), dtype_name(dtype)
+    if variable.dtype == name:
+        return variable
+    return _cast_constant(variable, name) if isinstance(variable, Constant) else Cast(name)(variable)
+
+
+def _cast_constant(x: Constant, dtype: str) -> Constant:
+    Cast(dtype).infer([x])  # refuses what a cast of a variable would
+    with np.errstate(all="ignore"):
         return Constant(x.data.astype(dtype), x.name)
-    return Cast(dtype)(x)
 
 
 def operands(*values: Any) -> list[Variable]:
@@ -118,8 +159,7 @@ def operands(*values: Any) -> list[Variable]:
     Python numbers take their dtype from the variables beside them, so that ``x * 0.5`` keeps a float32 `x` float32.
     Arrays and NumPy scalars keep their own.
     """
-    weak = (bool, int, float, complex)
-    strong = [None if type(v) in weak else as_tensor_variable(v) for v in values]
+    strong = [None if type(v) in WEAK else as_tensor_variable(v) for v in values]
     dtypes = [v.dtype for v in strong if v is not None]
     beside = promote(*dtypes) if dtypes else None
     return [

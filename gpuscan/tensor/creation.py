@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index as as_index
 from typing import Any, final
 
 import numpy as np
@@ -11,9 +13,11 @@ import numpy as np
 from gpuscan.config import config
 from gpuscan.errors import DtypeError, ShapeError
 from gpuscan.graph import Constant, Op, TensorType, Variable
-from gpuscan.tensor.convert import as_tensor_variable, cast, constant, operands
+from gpuscan.tensor.convert import as_tensor_variable, cast, constant, dtype_name, operands
+from gpuscan.tensor.layout import broadcast_to, shape_padright
 from gpuscan.tensor.pointwise import kind, promote
-from gpuscan.tensor.shaping import as_sizes, broadcast_to, dim
+from gpuscan.tensor.shaping import dim, dims
+from gpuscan.tensor.sizes import as_sizes
 
 
 def alloc(value: Any, *shape: Any) -> Variable:
@@ -21,44 +25,44 @@ def alloc(value: Any, *shape: Any) -> Variable:
     return broadcast_to(value, shape[0] if len(shape) == 1 else list(shape))
 
 
-def full(shape: Any, fill_value: Any, dtype: str | None = None) -> Variable:
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Variable:
     """Return an array of shape `shape` filled with `fill_value`."""
     value = as_tensor_variable(fill_value)
-    return broadcast_to(cast(value, dtype) if dtype else value, shape)
+    return broadcast_to(value if dtype is None else cast(value, dtype), shape)
 
 
-def zeros(shape: Any, dtype: str | None = None) -> Variable:
+def zeros(shape: Any, dtype: Any = None) -> Variable:
     """Return zeros of shape `shape`; floatX unless `dtype` is given."""
-    return full(shape, 0, dtype or config.floatX)
+    return full(shape, 0, "floatX" if dtype is None else dtype)
 
 
-def ones(shape: Any, dtype: str | None = None) -> Variable:
+def ones(shape: Any, dtype: Any = None) -> Variable:
     """Return ones of shape `shape`; floatX unless `dtype` is given."""
-    return full(shape, 1, dtype or config.floatX)
+    return full(shape, 1, "floatX" if dtype is None else dtype)
 
 
-def full_like(x: Any, fill_value: Any, dtype: str | None = None) -> Variable:
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Variable:
     """Return an array filled with `fill_value`, of the shape of `x` and its dtype unless `dtype` is given."""
     x = as_tensor_variable(x)
-    return full([dim(x, axis) for axis in range(x.ndim)], fill_value, dtype or x.dtype)
+    return full(dims(x), fill_value, x.dtype if dtype is None else dtype)
 
 
-def zeros_like(x: Any, dtype: str | None = None) -> Variable:
+def zeros_like(x: Any, dtype: Any = None) -> Variable:
     """Return zeros of the shape of `x`, and its dtype unless `dtype` is given."""
     return full_like(x, 0, dtype)
 
 
-def ones_like(x: Any, dtype: str | None = None) -> Variable:
+def ones_like(x: Any, dtype: Any = None) -> Variable:
     """Return ones of the shape of `x`, and its dtype unless `dtype` is given."""
     return full_like(x, 1, dtype)
 
 
-def empty(shape: Any, dtype: str | None = None) -> Variable:
+def empty(shape: Any, dtype: Any = None) -> Variable:
     """Return an array of shape `shape` whose values carry no meaning (they are zeros)."""
     return zeros(shape, dtype)
 
 
-def empty_like(x: Any, dtype: str | None = None) -> Variable:
+def empty_like(x: Any, dtype: Any = None) -> Variable:
     """Return an array like `x` whose values carry no meaning (they are zeros)."""
     return zeros_like(x, dtype)
 
@@ -66,23 +70,32 @@ def empty_like(x: Any, dtype: str | None = None) -> Variable:
 @final
 @dataclass(frozen=True)
 class Arange(Op):
-    """Numbers of dtype `dtype` from the first input up to, not with, the second, in steps of the third."""
+    """Numbers from the first input up to, not with, the second, in steps of the third, all of dtype `dtype`."""
 
     dtype: str
 
     def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
+        if any(v.dtype != self.dtype or v.ndim for v in inputs):
+            raise DtypeError(f"arange: {', '.join(str(v.type) for v in inputs)} are not all scalars of {self.dtype}")
         return (TensorType(self.dtype, (self._size(inputs),)),)
 
     def _size(self, inputs: Sequence[Variable]) -> int | None:
-        values = [v.known if v.known is not None else v.data if isinstance(v, Constant) else None for v in inputs]
-        if any(value is None for value in values):
-            return None
-        if values[2] == 0:
+        # As numbers of the dtype itself: NumPy divides in it, and rounding decides whether one more fits.
+        scalar = np.dtype(self.dtype).type
+        values = [v.data[()] if isinstance(v, Constant) else v.known for v in inputs]
+        start, stop, step = (None if value is None else scalar(value) for value in values)
+        if step is not None and not step:
             raise ShapeError("arange: the step must not be 0")
-        return len(np.arange(*values))
+        if start is None or stop is None or step is None:
+            return None
+        with np.errstate(all="ignore"):
+            count = (stop - start) / step
+        if not np.isfinite(count):
+            raise ShapeError(f"arange: from {start} to {stop} in steps of {step} is no finite number of elements")
+        return max(math.ceil(float(count)), 0)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None) -> Variable:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Variable:
     """Return numbers from `start` (0 if only one bound is given) up to, not with, `stop`, in steps of `step`.
 
     Integer bounds give int64, as NumPy does, unless `dtype` is given.
@@ -93,8 +106,11 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
     if any(v.ndim for v in bounds):
         raise ShapeError("arange: bounds and step must be scalars")
     common = promote(*(v.dtype for v in bounds))
-    dtype = np.dtype(dtype).name if dtype else "int64" if kind(common) in "biu" else common
-    return Arange(dtype)(*bounds)
+    if kind(common) == "c":
+        raise DtypeError("arange: bounds and step must be real numbers")
+    computed = "int64" if kind(common) in "biu" else common
+    numbers = Arange(computed)(*(cast(v, computed) for v in bounds))
+    return numbers if dtype is None else cast(numbers, dtype)
 
 
 @final
@@ -109,24 +125,32 @@ class Eye(Op):
         return (TensorType(self.dtype, (rows.known, columns.known)),)
 
 
-def eye(n: Any, m: Any = None, k: Any = 0, dtype: str | None = None) -> Variable:
+def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
     """Return an `n` by `m` (default `n`) matrix with ones on diagonal `k`, floatX unless `dtype` is given."""
     rows, columns = as_sizes([n, n if m is None else m], "eye")
     offset = as_tensor_variable(k)
     if kind(offset.dtype) not in "iu" or offset.ndim:
         raise DtypeError(f"eye: the diagonal must be an integer, not {offset.type}")
-    return Eye(dtype or config.floatX)(rows, columns, offset)
+    return Eye(dtype_name("floatX" if dtype is None else dtype))(rows, columns, offset)
 
 
 def identity_like(x: Any) -> Variable:
     """Return the identity matrix of the shape and dtype of the matrix `x`."""
     x = as_tensor_variable(x)
+    if x.ndim != 2:
+        raise ShapeError(f"identity_like: needs a matrix, not {x.type}")
     return eye(dim(x, 0), dim(x, 1), dtype=x.dtype)
 
 
 def linspace(start: Any, stop: Any, num: int = 50) -> Variable:
-    """Return `num` evenly spaced numbers from `start` to `stop`, both included."""
-    start, stop = (cast(v, promote(v.dtype, config.floatX)) for v in operands(start, stop))
-    if num == 1:
-        return start.dimshuffle("x")
-    return start + arange(num) * ((stop - start) / constant(np.asarray(num - 1, config.floatX)))
+    """Return `num` evenly spaced numbers from `start` to `stop`, both included, along a new first axis."""
+    count = as_index(num)
+    if count < 0:
+        raise ShapeError(f"linspace: the number of elements must not be negative; found {num}")
+    bounds = operands(start, stop)
+    common = promote(*(v.dtype for v in bounds))
+    common = str(config.floatX) if kind(common) in "biu" else common
+    first, last = (cast(v, common) for v in bounds)
+    positions = constant(np.arange(count), dtype=common)
+    spread = (last - first) / constant(max(count - 1, 1), dtype=common)
+    return first + shape_padright(positions, max(first.ndim, last.ndim)) * spread

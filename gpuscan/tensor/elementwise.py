@@ -9,20 +9,18 @@ from typing import Any
 from gpuscan.config import config
 from gpuscan.graph import Variable
 from gpuscan.tensor.convert import as_tensor_variable, cast, operands
-from gpuscan.tensor.pointwise import POINTWISE, Pointwise, Row, kind, promote
-from gpuscan.tensor.pointwise import _float as float_rule
-from gpuscan.tensor.pointwise import _real_float as real_float_rule
+from gpuscan.tensor.pointwise import FLOAT_RULES, POINTWISE, Pointwise, Row, kind, promote
 
 
 def apply(row: str, *values: Any) -> Variable:
     """Return operation `row` of the table applied to `values`; integers become floatX where it computes in floats."""
     variables = operands(*values)
-    if POINTWISE[row].rule in (float_rule, real_float_rule) and kind(promote(*(v.dtype for v in variables))) in "biu":
+    if POINTWISE[row].rule in FLOAT_RULES and kind(promote(*(v.dtype for v in variables))) in "biu":
         variables = [cast(v, config.floatX) for v in variables]
     return Pointwise(row)(*variables)
 
 
-def _function(row: str) -> Callable[..., Any]:
+def _function(row: str) -> Callable[..., Variable]:
     spec: Row = POINTWISE[row]
 
     def function(*values: Any) -> Variable:
@@ -32,6 +30,20 @@ def _function(row: str) -> Callable[..., Any]:
 
     function.__name__ = function.__qualname__ = row
     function.__doc__ = f"{spec.doc} Pointwise, with NumPy's broadcasting."
+    return function
+
+
+def _unless(kinds: str, row: str) -> Callable[[Any], Variable]:
+    """Return the function of `row` that gives back what it gets where that is of one of the kinds `kinds`."""
+
+    def function(x: Any) -> Variable:
+        x = as_tensor_variable(x)
+        return x if kind(x.dtype) in kinds else apply(row, x)
+
+    function.__name__ = function.__qualname__ = row
+    function.__doc__ = (
+        f"{POINTWISE[row].doc} Pointwise; {'integers' if 'i' in kinds else 'real numbers'} stay as they are."
+    )
     return function
 
 
@@ -101,15 +113,23 @@ erf = _function("erf")
 erfc = _function("erfc")
 gammaln = _function("gammaln")
 digamma = _function("digamma")
-real = _function("real")
 imag = _function("imag")
-conj = _function("conj")
 angle = _function("angle")
+floor = _unless("biu", "floor")
+ceil = _unless("biu", "ceil")
+trunc = _unless("biu", "trunc")
+rint = _unless("biu", "rint")
+real = _unless("biuf", "real")
+conj = _unless("biuf", "conj")
 
+# Other names for them, NumPy's and Theano's.
 where = switch
+absolute = abs
 square = sqr
+sgn = sign
 inv = reciprocal
 divide = true_div
+int_div = floor_div
 subtract = sub
 multiply = mul
 negative = neg
@@ -118,6 +138,7 @@ pow = power
 and_ = bitwise_and
 or_ = bitwise_or
 xor = bitwise_xor
+psi = digamma
 
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Variable:
@@ -126,29 +147,28 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Variable:
         return as_tensor_variable(x)
     if min is None:
         return apply("minimum", x, max)
-    return apply("maximum", x, min) if max is None else apply("clip", x, min, max)
-
-
-def _rounding(row: str) -> Callable[[Any], Variable]:
-    def function(x: Any) -> Variable:
-        x = as_tensor_variable(x)
-        return x if kind(x.dtype) in "biu" else apply(row, x)
-
-    function.__name__ = function.__qualname__ = row
-    function.__doc__ = f"{POINTWISE[row].doc} Pointwise; integers stay as they are."
-    return function
-
-
-floor = _rounding("floor")
-ceil = _rounding("ceil")
-trunc = _rounding("trunc")
-rint = _rounding("rint")
+    if max is None:
+        return apply("maximum", x, min)
+    variables = operands(x, min, max)
+    # Promoting the first two and then the third can end elsewhere than promoting all three.
+    common = promote(*(v.dtype for v in variables))
+    return Pointwise("clip")(*(cast(v, common) for v in variables))
 
 
 def round(x: Any, decimals: int = 0) -> Variable:
     """Return `x` rounded to `decimals` decimals, halves to even, as NumPy does."""
-    if decimals == 0:
+    x = as_tensor_variable(x)
+    if decimals == 0 or (kind(x.dtype) in "biu" and decimals > 0):
         return rint(x)
     scale = 10.0 ** builtins.abs(decimals)
-    return rint(x * scale) / scale if decimals > 0 else rint(x / scale) * scale
+    rounded = rint(x * scale) / scale if decimals > 0 else rint(x / scale) * scale
+    return cast(rounded, x.dtype)
 
+
+def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Variable:
+    """Return where ``abs(a - b) <= atol + rtol * abs(b)``; infinities are close to themselves."""
+    x, y = operands(a, b)
+    if kind(promote(x.dtype, y.dtype)) in "biu":
+        x, y = cast(x, config.floatX), cast(y, config.floatX)
+    close = or_(and_(le(abs(x - y), atol + rtol * abs(y)), isfinite(y)), eq(x, y))
+    return or_(close, and_(isnan(x), isnan(y))) if equal_nan else close

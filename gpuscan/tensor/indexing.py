@@ -13,10 +13,10 @@ from typing import Any, final
 import numpy as np
 
 from gpuscan.errors import DtypeError, ShapeError
-from gpuscan.graph import Op, Shape, TensorType, Variable, broadcast_shapes
-from gpuscan.tensor.convert import as_tensor_variable, cast, operands
+from gpuscan.graph import Constant, Op, Shape, TensorType, Variable, broadcast_shapes
+from gpuscan.tensor.convert import as_tensor_variable, cast, constant, operands
 from gpuscan.tensor.pointwise import kind, promote
-from gpuscan.tensor.shaping import Stack
+from gpuscan.tensor.shaping import Dim, DimShuffle, Reshape, Stack, normalize_axis
 
 
 class Slot:
@@ -51,8 +51,19 @@ class Range:
     stop: Bound = None
     step: Bound = None
 
+    @property
+    def bounds(self) -> tuple[Bound, Bound, Bound]:
+        """Its start, stop and step."""
+        return self.start, self.stop, self.step
+
+    def as_slice(self, slots: Sequence[int | None] = ()) -> slice | None:
+        """Return it with its slots filled; None if one of them is not known."""
+        given = iter(slots)
+        filled = [next(given, None) if isinstance(bound, Slot) else bound for bound in self.bounds]
+        return slice(*filled) if len(slots) == slots_of(self) and None not in slots else None
+
     def __str__(self) -> str:
-        start, stop, step = ("" if b is None else str(b) for b in (self.start, self.stop, self.step))
+        start, stop, step = ("" if b is None else str(b) for b in self.bounds)
         return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
 
 
@@ -93,7 +104,7 @@ def slots_of(item: Item) -> int:
     if isinstance(item, At):
         return int(item.position is SLOT)
     if isinstance(item, Range):
-        return sum(bound is SLOT for bound in (item.start, item.stop, item.step))
+        return sum(bound is SLOT for bound in item.bounds)
     return int(isinstance(item, Gather | Mask))
 
 
@@ -123,19 +134,17 @@ def parse(x: Variable, index: Any) -> tuple[Pattern, list[Variable]]:
         If something other than integers, slices, None, ..., integer and boolean arrays is used.
     """
     raw = list(index) if isinstance(index, tuple) else [index]
-    if sum(item is Ellipsis for item in raw) > 1:
+    ellipses = [position for position, entry in enumerate(raw) if entry is Ellipsis]
+    if len(ellipses) > 1:
         raise ShapeError("an index can have only one ellipsis (...)")
-    items, slots = [], []
-    for entry in raw:
-        if entry is Ellipsis:
-            items.append(entry)
-        else:
-            item, found = _parse_item(entry)
-            items.append(item)
-            slots.extend(found)
-    pattern = _fill(x, items)
-    _check_positions(x, pattern)
-    return pattern, slots
+    parsed = [_parse_item(entry) for entry in raw if entry is not Ellipsis]
+    items = [item for item, _ in parsed]
+    consumed = sum(map(axes_of, items))
+    if consumed > x.ndim:
+        raise ShapeError(f"too many indices: {consumed} for {x.name or 'an array'} of type {x.type}")
+    position = ellipses[0] if ellipses else len(items)
+    pattern = (*items[:position], *[Range()] * (x.ndim - consumed), *items[position:])
+    return pattern, [slot for _, slots in parsed for slot in slots]
 
 
 def _parse_item(entry: Any) -> tuple[Item, list[Variable]]:
@@ -143,6 +152,8 @@ def _parse_item(entry: Any) -> tuple[Item, list[Variable]]:
         return New(), []
     if isinstance(entry, slice):
         bounds = [_parse_bound(b) for b in (entry.start, entry.stop, entry.step)]
+        if bounds[2] == 0:
+            raise ShapeError("the step of a slice must not be 0")
         item = Range(*(b if isinstance(b, int | None) else SLOT for b in bounds))
         return item, [b for b in bounds if isinstance(b, Variable)]
     if isinstance(entry, int | np.integer) and not isinstance(entry, bool):
@@ -168,23 +179,32 @@ def _parse_bound(bound: Any) -> int | Variable | None:
     return variable
 
 
-def _fill(x: Variable, items: list[Any]) -> Pattern:
-    consumed = sum(axes_of(item) for item in items if item is not Ellipsis)
-    if consumed > x.ndim:
-        raise ShapeError(f"too many indices: {consumed} for {x.name or 'an array'} of type {x.type}")
-    filler = [Range()] * (x.ndim - consumed)
-    position = items.index(Ellipsis) if Ellipsis in items else len(items)
-    return tuple(items[:position] + filler + items[position + 1 :])
-
-
-def _check_positions(x: Variable, pattern: Pattern) -> None:
+def _check(x: Variable, pattern: Pattern, slots: Sequence[Variable]) -> None:
+    """Raise ShapeError for constant positions outside a known size, and masks of another size than their axes."""
     axis = 0
-    for item in pattern:
-        if isinstance(item, At) and isinstance(item.position, int):
-            size = x.type.shape[axis]
-            if size is not None and not -size <= item.position < size:
-                raise ShapeError(f"index {item.position} is outside axis {axis} of {x.name or 'an array'}: {x.type}")
+    for item, inputs in with_slots(pattern, slots):
+        sizes = x.type.shape[axis : axis + axes_of(item)]
+        named = f"axis {axis} of {x.name or 'an array'}: {x.type}"
+        if isinstance(item, Mask):
+            _check_mask(inputs[0], sizes, named)
+        elif isinstance(item, At | Gather) and sizes[0] is not None:
+            outside = [p for p in _positions(item, inputs) if not -sizes[0] <= p < sizes[0]]
+            if outside:
+                raise ShapeError(f"index {outside[0]} is outside {named}")
         axis += axes_of(item)
+
+
+def _positions(item: At | Gather, slots: Sequence[Variable]) -> list[int]:
+    """Return the extremes of the positions that an item names, as far as they are known."""
+    if isinstance(item, At) and isinstance(item.position, int):
+        return [item.position]
+    data = slots[0].data if isinstance(slots[0], Constant) else np.zeros(0)
+    return [int(data.min()), int(data.max())] if data.size else []
+
+
+def _check_mask(mask: Variable, sizes: Shape, named: str) -> None:
+    if any(None not in (a, b) and a != b for a, b in zip(mask.type.shape, sizes, strict=True)):
+        raise ShapeError(f"a mask of type {mask.type} does not fit {named}")
 
 
 # ---- the shape that an index gives ----
@@ -206,7 +226,7 @@ def result_shape(shape: Shape, pattern: Pattern, slots: Sequence[Variable]) -> S
             parts.append(())
             if is_advanced:
                 advanced.append(position)
-                gathered.append((None,) if isinstance(item, Mask) else inputs[0].type.shape if inputs else ())
+                gathered.append(_gathered_shape(item, inputs))
         axis += axes_of(item)
     if advanced:
         adjacent = advanced[-1] - advanced[0] == len(advanced) - 1
@@ -214,15 +234,21 @@ def result_shape(shape: Shape, pattern: Pattern, slots: Sequence[Variable]) -> S
     return tuple(size for part in parts for size in part)
 
 
-def _range_size(size: int | None, item: Range, inputs: list[Variable]) -> int | None:
+def _gathered_shape(item: At | Gather | Mask, slots: Sequence[Variable]) -> Shape:
+    if isinstance(item, Mask):
+        return (int(np.count_nonzero(slots[0].data)) if isinstance(slots[0], Constant) else None,)
+    return slots[0].type.shape if slots else ()
+
+
+def _range_size(size: int | None, item: Range, slots: Sequence[Variable]) -> int | None:
     if item == Range():
         return size
-    symbolic = iter(inputs)
-    bounds = [next(symbolic).known if b is SLOT else b for b in (item.start, item.stop, item.step)]
-    unknown = any(b is None and given is SLOT for b, given in zip(bounds, (item.start, item.stop, item.step)))
-    if size is None or unknown:
+    fixed = item.as_slice([slot.known for slot in slots])
+    if size is None or fixed is None:
         return None
-    return len(range(*slice(*bounds).indices(size)))
+    if fixed.step == 0:
+        raise ShapeError("the step of a slice must not be 0")
+    return len(range(*fixed.indices(size)))
 
 
 # ---- the ops ----
@@ -241,8 +267,16 @@ class Index(Op):
 
     def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
         x, *slots = inputs
-        _check_positions(x, self.pattern)
+        _check(x, self.pattern, slots)
         return (TensorType(x.dtype, result_shape(x.type.shape, self.pattern, slots)),)
+
+    def known(self, inputs: Sequence[Variable]) -> int | None:
+        x, item = inputs[0], self.pattern[0] if self.pattern else New()
+        if x.ndim != 1 or not isinstance(item, At) or not isinstance(item.position, int):
+            return None
+        if isinstance(x, Constant):
+            return constant(x.data[item.position]).known
+        return x.owner.inputs[item.position].known if x.owner and isinstance(x.owner.op, Stack) else None
 
 
 @final
@@ -262,18 +296,20 @@ class WriteIndex(Op):
 
     def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
         x, value, *slots = inputs
-        part = result_shape(x.type.shape, self.pattern, slots)
-        extra = value.type.shape[: max(value.ndim - len(part), 0)]
-        try:
-            fits = len(broadcast_shapes([part, value.type.shape])) == len(part) or all(n in (1, None) for n in extra)
-            grows = any(
-                p == 1 and v not in (1, None) for p, v in zip(part[::-1], value.type.shape[::-1], strict=False)
+        _check(x, self.pattern, slots)
+        part = TensorType(x.dtype, result_shape(x.type.shape, self.pattern, slots))
+        if not _fits(value.type.shape, part.shape):
+            called = "inc_subtensor" if self.accumulate else "set_subtensor"
+            raise ShapeError(
+                f"{called}: a value of {value.type} does not fit a part of {part} of {x.name or ''} {x.type}"
             )
-        except ShapeError:
-            fits, grows = False, False
-        if not fits or grows:
-            raise ShapeError(f"{self.name}: a value of {value.type} does not fit a part of shape {part} of {x.type}")
         return (x.type,)
+
+
+def _fits(value: Shape, part: Shape) -> bool:
+    """Whether a value of shape `value` can broadcast to a part of shape `part`."""
+    pairs = zip(value[::-1], part[::-1], strict=False)
+    return len(value) <= len(part) and all(v in (1, None, p) or p is None for v, p in pairs)
 
 
 # ---- what users call ----
@@ -283,12 +319,23 @@ def index(x: Any, item: Any) -> Variable:
     """Return ``x[item]``: basic and advanced indexing as in NumPy, with symbolic integers, slices and arrays."""
     x = as_tensor_variable(x)
     pattern, slots = parse(x, item)
-    if all(part == Range() for part in pattern):
-        return x
-    if x.owner is not None and isinstance(x.owner.op, Stack) and isinstance(pattern[0], At):
-        if isinstance(position := pattern[0].position, int):
-            return x.owner.inputs[position]  # an element of a shape stays the size it is
-    return Index(pattern)(x, *slots)
+    # Always a node, also for x[:], as set_subtensor finds in it which array to write to.
+    part = Index(pattern)(x, *slots)
+    sizes = _part_of_shape(x, pattern)
+    return part if sizes is None else sizes
+
+
+def _part_of_shape(x: Variable, pattern: Pattern) -> Variable | None:
+    """Return ``x.shape[i]`` and ``x.shape[i:j]`` as the sizes that they are."""
+    sizes = x.owner.inputs if x.owner is not None and isinstance(x.owner.op, Stack) else ()
+    if not sizes or not all(isinstance(v, Constant) or (v.owner and isinstance(v.owner.op, Dim)) for v in sizes):
+        return None
+    item = pattern[-1]
+    if isinstance(item, At) and isinstance(item.position, int):
+        return sizes[item.position]
+    if isinstance(item, Range) and (fixed := item.as_slice()) and sizes[fixed]:
+        return Stack()(*sizes[fixed])
+    return None
 
 
 def _write(part: Any, value: Any, accumulate: bool, called: str) -> Variable:
@@ -301,7 +348,15 @@ def _write(part: Any, value: Any, accumulate: bool, called: str) -> Variable:
             f"{called}: a value of {value.type} does not fit into {x.name or 'an array'} of {x.type} without loss; "
             f"cast the value to {x.dtype}, or the array to {promote(x.dtype, value.dtype)}"
         )
-    return WriteIndex(part.owner.op.pattern, accumulate)(x, cast(value, x.dtype), *slots)
+    return WriteIndex(part.owner.op.pattern, accumulate)(x, _without_leading(cast(value, x.dtype), part.ndim), *slots)
+
+
+def _without_leading(value: Variable, ndim: int) -> Variable:
+    """Return `value` without the leading axes of size 1 that it has beyond rank `ndim`."""
+    extra = value.ndim - ndim
+    if extra <= 0 or any(size not in (1, None) for size in value.type.shape[:extra]):
+        return value
+    return DimShuffle(tuple(range(extra, value.ndim)))(value)
 
 
 def set_subtensor(part: Any, value: Any) -> Variable:
@@ -334,7 +389,5 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
     """Return the elements of `x` at `indices` along `axis` (None: of the flattened array)."""
     x = as_tensor_variable(x)
     if axis is None:
-        return index(x.flatten(), indices)
-    return index(x, (slice(None),) * (axis % max(x.ndim, 1)) + (indices,))
-
-
+        return index(Reshape()(x, constant(np.int64(-1))), indices)
+    return index(x, (slice(None),) * normalize_axis(axis, x.ndim, "take") + (indices,))

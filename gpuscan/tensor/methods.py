@@ -6,7 +6,23 @@ from typing import Any
 
 from gpuscan.graph import Variable
 from gpuscan.graph.operators import MEANING
-from gpuscan.tensor import convert, elementwise, indexing, numpy_protocol, products, reduction, shaping
+from gpuscan.tensor import convert, elementwise, indexing, joining, layout, numpy_protocol, products, reduction, sizes
+
+METHODS: dict[Any, tuple[str, ...]] = {
+    elementwise: (
+        *("add", "sub", "mul", "true_div", "floor_div", "mod", "power", "neg", "abs"),
+        *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift", "invert"),
+        *("lt", "le", "gt", "ge", "real", "imag", "conj", "clip", "round"),
+    ),
+    reduction: ("sum", "prod", "max", "min", "mean", "var", "std", "any", "all", "argmax", "argmin"),
+    sizes: ("shape", "size", "length", "unpack"),
+    layout: ("reshape", "dimshuffle", "transpose", "swapaxes", "flatten", "ravel", "squeeze"),
+    joining: ("repeat",),
+    indexing: ("index", "set_subtensor", "inc_subtensor", "take"),
+    products: ("dot", "matmul"),
+    numpy_protocol: ("numpy_ufunc", "numpy_function"),
+}
+"""Which module says what an operator or method means."""
 
 
 def _astype(x: Variable, dtype: Any) -> Variable:
@@ -15,26 +31,6 @@ def _astype(x: Variable, dtype: Any) -> Variable:
 
 def install() -> None:
     """Give variables their operators."""
-    for row in (
-        *("add", "sub", "mul", "true_div", "floor_div", "mod", "power", "neg", "abs"),
-        *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift", "invert"),
-        *("lt", "le", "gt", "ge", "real", "imag", "conj", "clip", "round"),
-    ):
-        MEANING[row] = getattr(elementwise, row)
-    for name in ("sum", "prod", "max", "min", "mean", "var", "std", "any", "all", "argmax", "argmin"):
-        MEANING[name] = getattr(reduction, name)
-    for name in (
-        *("shape", "size", "length", "unpack"),
-        *("reshape", "dimshuffle", "transpose", "flatten", "ravel", "squeeze", "repeat"),
-    ):
-        MEANING[name] = getattr(shaping, name)
-    MEANING.update(
-        astype=_astype,
-        dot=products.dot,
-        matmul=products.matmul,
-        index=indexing.index,
-        set_subtensor=indexing.set_subtensor,
-        inc_subtensor=indexing.inc_subtensor,
-        numpy_ufunc=numpy_protocol.numpy_ufunc,
-        numpy_function=numpy_protocol.numpy_function,
-    )
+    for module, names in METHODS.items():
+        MEANING.update({name: getattr(module, name) for name in names})
+    MEANING["astype"] = _astype

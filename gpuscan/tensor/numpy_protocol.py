@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gpuscan.tensor import creation, elementwise, indexing, products, reduction, shaping
+from gpuscan.graph import Variable
+from gpuscan.tensor import creation, elementwise, indexing, joining, layout, products, reduction, sizes
+from gpuscan.tensor.convert import as_tensor_variable
 
 UFUNCS: dict[Any, Callable[..., Any]] = {
     np.add: elementwise.add,
@@ -16,11 +19,15 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     np.divide: elementwise.true_div,
     np.floor_divide: elementwise.floor_div,
     np.remainder: elementwise.mod,
+    np.divmod: lambda a, b: (elementwise.floor_div(a, b), elementwise.mod(a, b)),
     np.power: elementwise.power,
     np.negative: elementwise.neg,
+    np.positive: as_tensor_variable,
     np.absolute: elementwise.abs,
     np.square: elementwise.sqr,
     np.conjugate: elementwise.conj,
+    np.degrees: elementwise.rad2deg,
+    np.radians: elementwise.deg2rad,
     np.equal: elementwise.eq,
     np.not_equal: elementwise.neq,
     np.less: elementwise.lt,
@@ -41,36 +48,95 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     },
 }
 
-FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.concatenate: shaping.concatenate,
-    np.stack: shaping.stack,
-    np.where: elementwise.switch,
-    np.clip: elementwise.clip,
-    np.round: elementwise.round,
-    np.real: elementwise.real,
-    np.imag: elementwise.imag,
-    np.angle: elementwise.angle,
-    np.shape: shaping.shape,
-    np.dot: products.dot,
-    np.outer: products.outer,
-    np.take: indexing.take,
-    **{
-        getattr(np, name): getattr(reduction, name)
-        for name in ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "mean", "var", "std")
-    },
-    **{
-        getattr(np, name): getattr(shaping, name)
-        for name in (
-            *("reshape", "transpose", "ravel", "squeeze", "expand_dims", "broadcast_to", "moveaxis", "swapaxes"),
-            *("tile", "repeat", "split", "atleast_1d", "atleast_2d"),
-        )
-    },
-    **{getattr(np, name): getattr(creation, name) for name in ("zeros_like", "ones_like", "full_like", "empty_like")},
+SCIPY_UFUNCS = {
+    "expit": elementwise.sigmoid,
+    "erf": elementwise.erf,
+    "erfc": elementwise.erfc,
+    "gammaln": elementwise.gammaln,
+    "psi": elementwise.digamma,
 }
+"""By name: importing scipy.special takes longer than all of gpuscan."""
 
 
-def _name(function: Any) -> str:
-    return f"numpy.{function.__name__}"
+def _reshape(x: Any, shape: Any) -> Variable:
+    return layout.reshape(x, shape)
+
+
+def _transpose(x: Any, axes: Any = None) -> Variable:
+    return layout.transpose(x, axes)
+
+
+def _split(x: Any, splits: Any, axis: int = 0) -> list[Variable]:
+    if isinstance(splits, int | np.integer):
+        return joining.split(x, splits, axis=axis)
+    return joining.split_at(x, splits, axis)
+
+
+def _ndim(x: Variable) -> int:
+    return x.ndim
+
+
+FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
+    np.shape: (sizes.shape, "x"),
+    np.size: (sizes.size, "x"),
+    np.ndim: (_ndim, "x"),
+    np.copy: (as_tensor_variable, "x order"),
+    np.where: (elementwise.switch, ""),
+    np.clip: (elementwise.clip, "x min max out"),
+    np.round: (elementwise.round, "x decimals out"),
+    np.around: (elementwise.round, "x decimals out"),
+    np.real: (elementwise.real, ""),
+    np.imag: (elementwise.imag, ""),
+    np.angle: (elementwise.angle, ""),
+    np.isclose: (elementwise.isclose, "a b rtol atol equal_nan"),
+    np.allclose: (reduction.allclose, "a b rtol atol equal_nan"),
+    np.sum: (reduction.sum, "x axis dtype out keepdims"),
+    np.prod: (reduction.prod, "x axis dtype out keepdims"),
+    np.max: (reduction.max, "x axis out keepdims"),
+    np.amax: (reduction.max, "x axis out keepdims"),
+    np.min: (reduction.min, "x axis out keepdims"),
+    np.amin: (reduction.min, "x axis out keepdims"),
+    np.any: (reduction.any, "x axis out keepdims"),
+    np.all: (reduction.all, "x axis out keepdims"),
+    np.argmax: (reduction.argmax, "x axis out"),
+    np.argmin: (reduction.argmin, "x axis out"),
+    np.mean: (reduction.mean, "x axis dtype out keepdims"),
+    np.var: (reduction.var, "x axis dtype out ddof keepdims"),
+    np.std: (reduction.std, "x axis dtype out ddof keepdims"),
+    np.dot: (products.dot, "a b out"),
+    np.outer: (products.outer, "a b out"),
+    np.take: (indexing.take, "x indices axis out mode"),
+    np.reshape: (_reshape, "x shape order"),
+    np.ravel: (layout.ravel, "x order"),
+    np.transpose: (_transpose, "x axes"),
+    np.moveaxis: (layout.moveaxis, "x source destination"),
+    np.swapaxes: (layout.swapaxes, "x axis1 axis2"),
+    np.squeeze: (layout.squeeze, "x axis"),
+    np.expand_dims: (layout.expand_dims, "x axis"),
+    np.atleast_1d: (layout.atleast_1d, ""),
+    np.atleast_2d: (layout.atleast_2d, ""),
+    np.broadcast_to: (layout.broadcast_to, "x shape subok"),
+    np.broadcast_arrays: (layout.broadcast_arrays, ""),
+    np.concatenate: (joining.concatenate, "arrays axis out"),
+    np.stack: (joining.stack, "arrays axis out"),
+    np.split: (_split, "x splits axis"),
+    np.tile: (joining.tile, "x reps"),
+    np.repeat: (joining.repeat, "x repeats axis"),
+    np.zeros_like: (creation.zeros_like, "x dtype order subok"),
+    np.ones_like: (creation.ones_like, "x dtype order subok"),
+    np.empty_like: (creation.empty_like, "x dtype order subok"),
+    np.full_like: (creation.full_like, "x fill_value dtype order subok"),
+}
+"""What means NumPy's function, and NumPy's order of the arguments in our names (empty: passed on as they are)."""
+
+RENAMED = {"a": "x", "ary": "x", "A": "x", "m": "x", "a_min": "min", "a_max": "max", "indices_or_sections": "splits"}
+WITHOUT_EFFECT = {"out": None, "order": "C", "subok": True, "mode": "raise", "dtype": None, "copy": None}
+"""Values of NumPy's options that ask for nothing special."""
+
+
+def _called(function: Any, method: str = "__call__") -> str:
+    module = "numpy" if isinstance(getattr(np, function.__name__, None), type(function)) else "scipy.special"
+    return f"{module}.{function.__name__}{'' if method == '__call__' else '.' + method}"
 
 
 def numpy_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -81,12 +147,14 @@ def numpy_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: Mapping[
     TypeError
         If there is none, or if it is called with options (``out``, ``where``, ``dtype``) or as ``reduce`` and the like.
     """
-    if method != "__call__" or ufunc not in UFUNCS:
-        called = _name(ufunc) + ("" if method == "__call__" else f".{method}")
-        raise TypeError(f"{called} is not available for symbolic variables; see gpuscan.tensor for what is")
+    meaning = UFUNCS.get(ufunc) or SCIPY_UFUNCS.get(ufunc.__name__)
+    if method != "__call__" or meaning is None:
+        raise TypeError(
+            f"{_called(ufunc, method)} is not available for symbolic variables; see gpuscan.tensor for what is"
+        )
     if kwargs:
-        raise TypeError(f"{_name(ufunc)} on a symbolic variable takes no options; found {', '.join(kwargs)}")
-    return UFUNCS[ufunc](*inputs)
+        raise TypeError(f"{_called(ufunc)} on a symbolic variable takes no options; found {', '.join(kwargs)}")
+    return meaning(*inputs)
 
 
 def numpy_function(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -95,8 +163,25 @@ def numpy_function(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     Raises
     ------
     TypeError
-        If there is none.
+        If there is none, or it is called with an option that has no meaning for variables.
     """
     if function not in FUNCTIONS:
-        raise TypeError(f"{_name(function)} is not available for symbolic variables; see gpuscan.tensor for what is")
-    return FUNCTIONS[function](*args, **{name: value for name, value in kwargs.items() if value is not np._NoValue})
+        raise TypeError(f"{_called(function)} is not available for symbolic variables; see gpuscan.tensor for what is")
+    meaning, order = FUNCTIONS[function]
+    names = order.split()
+    renamed = {name if name in names else RENAMED.get(name, name): value for name, value in kwargs.items()}
+    if not names:
+        return meaning(*args, **renamed)
+    given = {**dict(zip(names, args, strict=False)), **renamed}
+    options = {name: value for name, value in given.items() if not _is_default(name, value)}
+    try:
+        inspect.signature(meaning).bind(**options)
+    except TypeError as error:
+        raise TypeError(f"{_called(function)} on a symbolic variable: {error}") from None
+    return meaning(**options)
+
+
+def _is_default(name: str, value: Any) -> bool:
+    if value is np._NoValue:
+        return True
+    return name in WITHOUT_EFFECT and (value is None or isinstance(value, str | bool)) and value == WITHOUT_EFFECT[name]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import final
 
 import numpy as np
@@ -20,11 +21,13 @@ Rule = Callable[[Dtypes], tuple[Dtypes, str]]
 """From the dtypes of the operands to the dtypes they are converted to, and the dtype of the result."""
 
 
+@cache
 def promote(*dtypes: str) -> str:
     """Return the dtype that NumPy computes in when arrays of these dtypes meet."""
     return np.result_type(*map(np.dtype, dtypes)).name
 
 
+@cache
 def kind(dtype: str) -> str:
     """Return NumPy's kind letter: b(ool), i(nt), u(nsigned), f(loat), c(omplex)."""
     return np.dtype(dtype).kind
@@ -37,6 +40,13 @@ def real_part_dtype(dtype: str) -> str:
 
 def _same(dtypes: Dtypes) -> tuple[Dtypes, str]:
     common = promote(*dtypes)
+    return (common,) * len(dtypes), common
+
+
+def _counted(dtypes: Dtypes) -> tuple[Dtypes, str]:
+    # As NumPy does where it has no loop for booleans.
+    common = promote(*dtypes)
+    common = "int8" if common == "bool" else common
     return (common,) * len(dtypes), common
 
 
@@ -71,6 +81,10 @@ def _order(dtypes: Dtypes) -> tuple[Dtypes, str]:
     return operands, common
 
 
+def _order_counted(dtypes: Dtypes) -> tuple[Dtypes, str]:
+    return _counted(_order(dtypes)[0])
+
+
 def _compare_order(dtypes: Dtypes) -> tuple[Dtypes, str]:
     return _order(dtypes)[0], "bool"
 
@@ -87,8 +101,7 @@ def _bits(dtypes: Dtypes) -> tuple[Dtypes, str]:
 
 
 def _integer(dtypes: Dtypes) -> tuple[Dtypes, str]:
-    operands, common = _bits(dtypes)
-    return _number(operands) if common == "bool" else (operands, common)
+    return _counted(_bits(dtypes)[0])
 
 
 def _classify(dtypes: Dtypes) -> tuple[Dtypes, str]:
@@ -102,6 +115,14 @@ def _choose(dtypes: Dtypes) -> tuple[Dtypes, str]:
 
 def _magnitude(dtypes: Dtypes) -> tuple[Dtypes, str]:
     return dtypes, real_part_dtype(dtypes[0])
+
+
+def _direction(dtypes: Dtypes) -> tuple[Dtypes, str]:
+    return _magnitude(_float(dtypes)[0])
+
+
+FLOAT_RULES = (_float, _real_float, _direction)
+"""The rules of what is computed in floating point only."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +143,7 @@ class Row:
     doc : str
         What it computes.
     integer : callable, optional
-        Its value on Python ints, for operations that occur in sizes.
+        Its value on Python ints, for operations that occur in sizes; None where it has none.
     """
 
     arity: int
@@ -130,7 +151,7 @@ class Row:
     numpy: str
     c: str
     doc: str
-    integer: Callable[..., int] | None = None
+    integer: Callable[..., int | None] | None = None
 
 
 POINTWISE: dict[str, Row] = {
@@ -139,15 +160,16 @@ POINTWISE: dict[str, Row] = {
     "sub": Row(2, _number, "{0} - {1}", "{0} - {1}", "Difference.", lambda a, b: a - b),
     "mul": Row(2, _same, "{0} * {1}", "{0} * {1}", "Product.", lambda a, b: a * b),
     "true_div": Row(2, _float, "{0} / {1}", "{0} / {1}", "Quotient; of integers it is a float."),
-    "floor_div": Row(2, _order, "{0} // {1}", "gs::floor_div({0}, {1})", "Quotient rounded down.",
+    "floor_div": Row(2, _order_counted, "{0} // {1}", "gs::floor_div({0}, {1})", "Quotient rounded down.",
                      lambda a, b: a // b if b else 0),
-    "mod": Row(2, _order, "{0} % {1}", "gs::mod({0}, {1})", "Remainder, with the divisor's sign.",
+    "mod": Row(2, _order_counted, "{0} % {1}", "gs::mod({0}, {1})", "Remainder, with the divisor's sign.",
                lambda a, b: a % b if b else 0),
-    "power": Row(2, _same, "{0} ** {1}", "gs::power({0}, {1})", "First to the power of the second."),
+    "power": Row(2, _counted, "{0} ** {1}", "gs::power({0}, {1})", "First to the power of the second.",
+                 lambda a, b: a**b if 0 <= b < 64 else None),
     "neg": Row(1, _number, "-{0}", "-{0}", "Negative.", lambda a: -a),
-    "abs": Row(1, _magnitude, "absolute({0})", "gs::absolute({0})", "Absolute value."),
-    "sign": Row(1, _number, "sign({0})", "gs::sign({0})", "-1, 0 or 1; NaN for NaN."),
-    "sqr": Row(1, _same, "square({0})", "{0} * {0}", "Square."),
+    "abs": Row(1, _magnitude, "absolute({0})", "gs::absolute({0})", "Absolute value.", lambda a: abs(a)),
+    "sign": Row(1, _number, "sign({0})", "gs::sign({0})", "-1, 0 or 1; NaN for NaN.", lambda a: (a > 0) - (a < 0)),
+    "sqr": Row(1, _counted, "square({0})", "{0} * {0}", "Square.", lambda a: a * a),
     "sqrt": Row(1, _float, "sqrt({0})", "sqrt({0})", "Square root."),
     "cbrt": Row(1, _real_float, "cbrt({0})", "cbrt({0})", "Cube root."),
     "reciprocal": Row(1, _float, "1 / {0}", "1 / {0}", "One divided by it."),
@@ -156,29 +178,34 @@ POINTWISE: dict[str, Row] = {
     "minimum": Row(2, _order, "minimum({0}, {1})", "gs::minimum({0}, {1})", "Smaller of two; NaN if one is.",
                    lambda a, b: min(a, b)),
     "clip": Row(3, _order, "minimum(maximum({0}, {1}), {2})", "gs::minimum(gs::maximum({0}, {1}), {2})",
-                "First, held between the second and the third."),
+                "First, held between the second and the third.", lambda a, low, high: min(max(a, low), high)),
     "hypot": Row(2, _real_float, "hypot({0}, {1})", "hypot({0}, {1})", "Length of the hypotenuse."),
     # comparison and logic
-    "eq": Row(2, _compare, "equal({0}, {1})", "{0} == {1}", "Whether they are equal."),
-    "neq": Row(2, _compare, "not_equal({0}, {1})", "{0} != {1}", "Whether they differ."),
-    "lt": Row(2, _compare_order, "{0} < {1}", "{0} < {1}", "Whether the first is smaller."),
-    "le": Row(2, _compare_order, "{0} <= {1}", "{0} <= {1}", "Whether the first is smaller or equal."),
-    "gt": Row(2, _compare_order, "{0} > {1}", "{0} > {1}", "Whether the first is larger."),
-    "ge": Row(2, _compare_order, "{0} >= {1}", "{0} >= {1}", "Whether the first is larger or equal."),
+    "eq": Row(2, _compare, "equal({0}, {1})", "{0} == {1}", "Whether they are equal.", lambda a, b: a == b),
+    "neq": Row(2, _compare, "not_equal({0}, {1})", "{0} != {1}", "Whether they differ.", lambda a, b: a != b),
+    "lt": Row(2, _compare_order, "{0} < {1}", "{0} < {1}", "Whether the first is smaller.", lambda a, b: a < b),
+    "le": Row(2, _compare_order, "{0} <= {1}", "{0} <= {1}", "Whether the first is smaller or equal.",
+             lambda a, b: a <= b),
+    "gt": Row(2, _compare_order, "{0} > {1}", "{0} > {1}", "Whether the first is larger.", lambda a, b: a > b),
+    "ge": Row(2, _compare_order, "{0} >= {1}", "{0} >= {1}", "Whether the first is larger or equal.",
+             lambda a, b: a >= b),
     "isnan": Row(1, _classify, "isnan({0})", "gs::is_nan({0})", "Whether it is NaN."),
     "isinf": Row(1, _classify, "isinf({0})", "gs::is_inf({0})", "Whether it is infinite."),
     "isfinite": Row(1, _classify, "isfinite({0})", "gs::is_finite({0})", "Whether it is neither infinite nor NaN."),
-    "logical_and": Row(2, _logic, "logical_and({0}, {1})", "{0} && {1}", "Whether both are true (not zero)."),
-    "logical_or": Row(2, _logic, "logical_or({0}, {1})", "{0} || {1}", "Whether one is true (not zero)."),
+    "logical_and": Row(2, _logic, "logical_and({0}, {1})", "{0} && {1}", "Whether both are true (not zero).",
+                       lambda a, b: a != 0 and b != 0),
+    "logical_or": Row(2, _logic, "logical_or({0}, {1})", "{0} || {1}", "Whether one is true (not zero).",
+                      lambda a, b: a != 0 or b != 0),
     "logical_xor": Row(2, _logic, "logical_xor({0}, {1})", "{0} != {1}", "Whether exactly one is true (not zero)."),
-    "logical_not": Row(1, _logic, "logical_not({0})", "!{0}", "Whether it is false (zero)."),
+    "logical_not": Row(1, _logic, "logical_not({0})", "!{0}", "Whether it is false (zero).", lambda a: a == 0),
     "bitwise_and": Row(2, _bits, "{0} & {1}", "{0} & {1}", "And of each bit."),
     "bitwise_or": Row(2, _bits, "{0} | {1}", "{0} | {1}", "Or of each bit."),
     "bitwise_xor": Row(2, _bits, "{0} ^ {1}", "{0} ^ {1}", "Exclusive or of each bit."),
     "invert": Row(1, _bits, "invert({0})", "gs::invert({0})", "Each bit turned over; not, for booleans."),
     "left_shift": Row(2, _integer, "left_shift({0}, {1})", "gs::left_shift({0}, {1})", "Bits moved up."),
     "right_shift": Row(2, _integer, "right_shift({0}, {1})", "gs::right_shift({0}, {1})", "Bits moved down."),
-    "switch": Row(3, _choose, "where({0}, {1}, {2})", "{0} ? {1} : {2}", "Second where the first holds, else third."),
+    "switch": Row(3, _choose, "where({0}, {1}, {2})", "{0} ? {1} : {2}", "Second where the first holds, else third.",
+                  lambda condition, a, b: a if condition else b),
     # rounding
     "floor": Row(1, _real_float, "floor({0})", "floor({0})", "Largest integer not above it."),
     "ceil": Row(1, _real_float, "ceil({0})", "ceil({0})", "Smallest integer not below it."),
@@ -214,13 +241,13 @@ POINTWISE: dict[str, Row] = {
     "softplus": Row(1, _real_float, "logaddexp({0}, 0)", "gs::softplus({0})", "log(1 + exp(x)), safely."),
     "erf": Row(1, _real_float, "erf({0})", "erf({0})", "Error function."),
     "erfc": Row(1, _real_float, "erfc({0})", "erfc({0})", "1 - erf(x), accurate for large x."),
-    "gammaln": Row(1, _real_float, "gammaln({0})", "lgamma({0})", "Logarithm of the absolute gamma function."),
+    "gammaln": Row(1, _real_float, "gammaln({0})", "gs::gammaln({0})", "Logarithm of the absolute gamma function."),
     "digamma": Row(1, _real_float, "digamma({0})", "gs::digamma({0})", "Derivative of gammaln."),
     # complex numbers
     "real": Row(1, _magnitude, "{0}.real", "gs::real({0})", "Real part."),
     "imag": Row(1, _magnitude, "{0}.imag", "gs::imag({0})", "Imaginary part."),
-    "conj": Row(1, _same, "conjugate({0})", "gs::conj({0})", "Complex conjugate."),
-    "angle": Row(1, _magnitude, "angle({0})", "gs::angle({0})", "Angle in the complex plane."),
+    "conj": Row(1, _counted, "conjugate({0})", "gs::conj({0})", "Complex conjugate."),
+    "angle": Row(1, _direction, "angle({0})", "gs::angle({0})", "Angle in the complex plane."),
 }  # fmt: skip
 
 
@@ -259,9 +286,15 @@ class Pointwise(Op):
         values = [v.known for v in inputs if v.known is not None]
         if self.spec.integer is None or len(values) != len(inputs):
             return None
-        value = self.spec.integer(*values)
-        # Past the range of sizes it may wrap around at run time; it is no size then.
-        return value if abs(value) < 2**31 else None
+        return _held(self.spec.integer(*values), self.dtypes(inputs)[1])
+
+
+def _held(value: int | None, dtype: str) -> int | None:
+    """Return `value` if a number of type `dtype` can have it; beyond that range arithmetic wraps around."""
+    if value is None or kind(dtype) not in "biu":
+        return None
+    low, high = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return int(value) if low <= value <= high else None
 
 
 @final
@@ -276,7 +309,13 @@ class Cast(Op):
         return f"cast[{self.dtype}]"
 
     def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
-        return (inputs[0].type.with_dtype(self.dtype),)
+        type_ = inputs[0].type
+        if kind(type_.dtype) == "c" and kind(self.dtype) not in "bc":
+            raise DtypeError(
+                f"cast of {type_} to {self.dtype}: use real(x), imag(x), abs(x) or angle(x) to say which part"
+            )
+        return (type_.with_dtype(self.dtype),)
 
     def known(self, inputs: Sequence[Variable]) -> int | None:
-        return inputs[0].known if kind(self.dtype) in "iu" else None
+        value = inputs[0].known
+        return int(value != 0) if value is not None and self.dtype == "bool" else _held(value, self.dtype)

@@ -10,8 +10,10 @@ from gpuscan.errors import ShapeError
 from gpuscan.graph import Op, Shape, TensorType, Variable, broadcast_shapes
 from gpuscan.tensor import elementwise
 from gpuscan.tensor.convert import operands
+from gpuscan.tensor.layout import dimshuffle, flatten
 from gpuscan.tensor.pointwise import promote
-from gpuscan.tensor.shaping import dim, dimshuffle, reshape
+from gpuscan.tensor.shaping import Reshape, dim, dims
+from gpuscan.tensor.sizes import product
 
 
 @final
@@ -45,23 +47,19 @@ def dot(a: Any, b: Any) -> Variable:
     a, b = operands(a, b)
     if not a.ndim or not b.ndim:
         return elementwise.mul(a, b)
-    if a.ndim <= 2 and b.ndim <= 2:
-        return MatMul()(a, b)
-    if b.ndim == 1:
-        return MatMul()(a, b)
-    return _dot_of_stacks(a, b)
+    return _dot_of_stacks(a, b) if b.ndim > 2 else MatMul()(a, b)
 
 
 def _dot_of_stacks(a: Variable, b: Variable) -> Variable:
     """Every row of `a` with every column of `b`: one product of two matrices."""
-    contracted = dim(b, b.ndim - 2)
-    columns = dimshuffle(b, b.ndim - 2, *range(b.ndim - 2), b.ndim - 1)
-    product = MatMul()(reshape(a, -1, dim(a, a.ndim - 1)), reshape(columns, contracted, -1))
-    rows = [dim(a, axis) for axis in range(a.ndim - 1)]
-    return reshape(product, [*rows, *(dim(columns, axis) for axis in range(1, b.ndim))])
+    contracted, last = b.ndim - 2, b.ndim - 1
+    rows, columns = dims(a, 0, a.ndim - 1), [*dims(b, 0, contracted), dim(b, last)]
+    left = Reshape()(a, product(rows), dim(a, a.ndim - 1))
+    right = Reshape()(dimshuffle(b, contracted, *range(contracted), last), dim(b, contracted), product(columns))
+    return Reshape()(MatMul()(left, right), *rows, *columns)
 
 
 def outer(a: Any, b: Any) -> Variable:
     """Return the product of each element of `a` with each of `b`, a matrix; both are flattened first."""
     a, b = operands(a, b)
-    return dimshuffle(a.flatten(), 0, "x") * dimshuffle(b.flatten(), "x", 0)
+    return elementwise.mul(dimshuffle(flatten(a), 0, "x"), dimshuffle(flatten(b), "x", 0))

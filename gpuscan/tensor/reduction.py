@@ -6,41 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-import numpy as np
-
 from gpuscan.config import config
 from gpuscan.errors import DtypeError, ShapeError
 from gpuscan.graph import Op, TensorType, Variable
 from gpuscan.tensor import elementwise
-from gpuscan.tensor.convert import as_tensor_variable, cast
+from gpuscan.tensor.convert import as_tensor_variable, cast, dtype_name
+from gpuscan.tensor.layout import flatten, restore_axes
 from gpuscan.tensor.pointwise import kind
+from gpuscan.tensor.shaping import dim, normalize_axes, normalize_axis
+from gpuscan.tensor.sizes import elements, product
 
 Axis = int | Sequence[int] | None
 KINDS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
 POSITIONS = ("argmax", "argmin")
-
-
-def normalize_axis(axis: int, ndim: int, what: str) -> int:
-    """Return `axis` counted from the front.
-
-    Raises
-    ------
-    ShapeError
-        If there is no such axis.
-    """
-    if not -ndim <= axis < ndim:
-        raise ShapeError(f"{what}: there is no axis {axis} in an array of {ndim} axes")
-    return axis % ndim
-
-
-def normalize_axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...]:
-    """Return `axis` (None for all) as sorted axes counted from the front."""
-    if axis is None:
-        return tuple(range(ndim))
-    axes = [normalize_axis(int(a), ndim, what) for a in ([axis] if isinstance(axis, int | np.integer) else axis)]
-    if len(set(axes)) != len(axes):
-        raise ShapeError(f"{what}: axis {axis} names an axis twice")
-    return tuple(sorted(axes))
+FOLDS = {"sum": elementwise.add, "prod": elementwise.mul, "max": elementwise.maximum, "min": elementwise.minimum}
 
 
 @final
@@ -60,6 +39,8 @@ class Reduce(Op):
 
     def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
         type_ = inputs[0].type
+        if self.kind not in KINDS or (self.kind in POSITIONS and len(self.axes) != 1):
+            raise ShapeError(f"{self.kind} over axes {self.axes} is no reduction")
         if kind(type_.dtype) == "c" and self.kind not in ("sum", "prod", "any", "all"):
             raise DtypeError(f"{self.kind} of {type_}: complex numbers have no order")
         if self.kind not in ("sum", "prod", "any", "all") and any(type_.shape[a] == 0 for a in self.axes):
@@ -80,24 +61,38 @@ class Reduce(Op):
 def _reduce(which: str, x: Any, axis: Axis, keepdims: bool) -> Variable:
     x = as_tensor_variable(x)
     axes = normalize_axes(axis, x.ndim, which)
-    reduced = Reduce(which, axes)(x)
+    reduced = _over(which, x, axes)
     return restore_axes(reduced, axes, x.ndim) if keepdims else reduced
 
 
-def restore_axes(x: Variable, axes: Sequence[int], ndim: int) -> Variable:
-    """Return `x` with axes of size 1 put back at `axes`, so that it has `ndim` axes."""
-    kept = iter(range(x.ndim))
-    return x.dimshuffle(*("x" if axis in axes else next(kept) for axis in range(ndim)))
+def _over(which: str, x: Variable, axes: tuple[int, ...]) -> Variable:
+    reduce = Reduce(which, axes)
+    if not axes:
+        return cast(x, reduce.infer([x])[0].dtype)
+    # ``x.shape.prod()`` says as much about types as ``x.size``.
+    if x.ndim == 1 and which in FOLDS and kind(x.dtype) in "iu" and (parts := elements(x)):
+        total = cast(parts[0], reduce.infer([x])[0].dtype)
+        for part in parts[1:]:
+            total = FOLDS[which](total, part)
+        return total
+    return reduce(x)
 
 
-def sum(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-    """Return the sum over `axis` (None: all axes); `dtype` is what it is computed in."""
-    return _reduce("sum", cast(x, dtype) if dtype else x, axis, keepdims)
+def _in_dtype(which: str, x: Any, axis: Axis, dtype: Any, keepdims: bool) -> Variable:
+    if dtype is None:
+        return _reduce(which, x, axis, keepdims)
+    # What integers narrower than 64 bits would have wrapped around to, the sum in 64 bits does when it is cast.
+    return cast(_reduce(which, cast(x, dtype), axis, keepdims), dtype)
 
 
-def prod(x: Any, axis: Axis = None, dtype: str | None = None, keepdims: bool = False) -> Variable:
-    """Return the product over `axis` (None: all axes); `dtype` is what it is computed in."""
-    return _reduce("prod", cast(x, dtype) if dtype else x, axis, keepdims)
+def sum(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """Return the sum over `axis` (None: all axes); `dtype` is what it is computed in and returned as."""
+    return _in_dtype("sum", x, axis, dtype, keepdims)
+
+
+def prod(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """Return the product over `axis` (None: all axes); `dtype` is what it is computed in and returned as."""
+    return _in_dtype("prod", x, axis, dtype, keepdims)
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
@@ -120,11 +115,16 @@ def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     return _reduce("all", x, axis, keepdims)
 
 
+def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Variable:
+    """Return whether `isclose` holds everywhere."""
+    return all(elementwise.isclose(a, b, rtol, atol, equal_nan))
+
+
 def _position(which: str, x: Any, axis: int | None, keepdims: bool) -> Variable:
     x = as_tensor_variable(x)
     if axis is not None:
-        return _reduce(which, x, axis, keepdims)
-    flat = _reduce(which, x.flatten(), 0, False)
+        return _reduce(which, x, normalize_axis(axis, x.ndim, which), keepdims)
+    flat = _reduce(which, flatten(x), 0, False)
     return restore_axes(flat, range(x.ndim), x.ndim) if keepdims else flat
 
 
@@ -138,23 +138,31 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Variable:
     return _position("argmin", x, axis, keepdims)
 
 
-def _float_input(x: Any) -> Variable:
+def _in_floats(x: Any, dtype: Any) -> Variable:
     x = as_tensor_variable(x)
+    if dtype is not None:
+        if kind(dtype_name(dtype)) not in "fc":
+            raise DtypeError(f"a mean is computed in floating point; dtype cannot be {dtype_name(dtype)}")
+        return cast(x, dtype)
     return cast(x, config.floatX) if kind(x.dtype) in "biu" else x
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """Return the mean over `axis` (None: all axes); integers are averaged in floatX."""
-    x = _float_input(x)
-    return sum(x, axis, keepdims=keepdims) / _count(x, axis)
+def mean(x: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """Return the mean over `axis` (None: all axes); integers are averaged in floatX, unless `dtype` is given."""
+    x = _in_floats(x, dtype)
+    # As in NumPy, a sum of float16 soon leaves its range.
+    wide = cast(x, "float32") if x.dtype == "float16" else x
+    return cast(sum(wide, axis, keepdims=keepdims) / _count(wide, axis), x.dtype)
 
 
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Variable:
     """Return the variance over `axis` (None: all axes): squared deviations divided by their number less `ddof`."""
-    x = _float_input(x)
-    deviation = x - mean(x, axis, keepdims=True)
+    x = _in_floats(x, None)
+    wide = cast(x, "float32") if x.dtype == "float16" else x
+    deviation = wide - mean(wide, axis, keepdims=True)
     squares = elementwise.sqr(elementwise.abs(deviation) if kind(x.dtype) == "c" else deviation)
-    return sum(squares, axis, keepdims=keepdims) / (_count(squares, axis) - ddof)
+    variance = sum(squares, axis, keepdims=keepdims) / (_count(squares, axis) - ddof)
+    return cast(variance, "float16") if x.dtype == "float16" else variance
 
 
 def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Variable:
@@ -164,7 +172,4 @@ def std(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Var
 
 def _count(x: Variable, axis: Axis) -> Variable:
     """Return how many elements one result of a reduction stands for, in the dtype of `x`."""
-    count: Variable = as_tensor_variable(np.int64(1))
-    for a in normalize_axes(axis, x.ndim, "mean"):
-        count = count * x.shape[a]
-    return cast(count, x.dtype)
+    return cast(product([dim(x, a) for a in normalize_axes(axis, x.ndim, "mean")]), x.dtype)
