@@ -46,9 +46,7 @@ def cumulative_sum() -> gs.Function:
 def fibonacci() -> gs.Function:
     """Two lags and an emit."""
     init = gt.fvector("init")
-    outputs, _ = gs.scan(
-        lambda a, b: (a + b, (a + b) / b), None, [dict(initial=init, taps=[-2, -1]), None], n_steps=10
-    )
+    outputs, _ = gs.scan(lambda a, b: (a + b, (a + b) / b), None, [dict(initial=init, taps=[-2, -1]), None], n_steps=10)
     f = gs.function([init], outputs, device="emulator")
     f([1, 1])
     return f
