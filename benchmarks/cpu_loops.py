@@ -88,10 +88,38 @@ def threshold(x, s, w):
 
 def threshold_by_hand(x, s, w):
     out = np.empty_like(x)
+    if x.ndim == 1:  # who has scalars writes `if`
+        for t in range(len(x)):
+            s = 0.5 * s if s > w else s + x[t] * x[t]
+            out[t] = s
+        return out
     for t in range(len(x)):
         s = np.where(s > w, 0.5 * s, s + x[t] * x[t])
         out[t] = s
     return out
+
+
+def shrink(x, s, w):
+    return gs.scan(lambda row, s, w: np.sign(s) * np.maximum(abs(s) - w, 0.0) + row, x, s, w)[0]
+
+
+def shrink_by_hand(x, s, w):
+    out = np.empty_like(x)
+    for t in range(len(x)):
+        s = np.sign(s) * np.maximum(abs(s) - w, 0.0) + x[t]
+        out[t] = s
+    return out
+
+
+def count(x, s, w):
+    return gs.scan(lambda row, n, w: n + gt.eq(row > w, row < w), x, gt.cast(s, "int64"), w)[0][-1]
+
+
+def count_by_hand(x, s, w):
+    n = s.astype("int64")
+    for t in range(len(x)):
+        n = n + ((x[t] > w) == (x[t] < w))
+    return n
 
 
 def oscillator(x, s, w):
@@ -145,6 +173,8 @@ CASES = {
     "logistic map, last value": Case(3, logistic, logistic_by_hand),
     "tanh(s * w + x)": Case(3, recurrent, recurrent_by_hand),
     "threshold with switch": Case(5, threshold, threshold_by_hand),
+    "counting equals": Case(4, count, count_by_hand),
+    "sign(s) * max(|s| - w, 0) + x": Case(5, shrink, shrink_by_hand),
     "two lags": Case(5, fibonacci, fibonacci_by_hand),
     "GARCH, one emit": Case(7, garch, garch_by_hand),
     "oscillator, two states": Case(9, oscillator, oscillator_by_hand),
