@@ -2,8 +2,8 @@
 
     python -m benchmarks.nvrtc_time
 
-Needs CuPy and NVRTC (the extra ``nvrtc``, ``cuda12`` or ``cuda13``), no GPU. Each kernel is compiled afresh, without the
-cache; the median of five compilations is printed. Target: under 0.15 s each.
+Needs CuPy and NVRTC (the extra ``nvrtc``, ``cuda12`` or ``cuda13``), no GPU. Each kernel is compiled afresh, without
+the cache; the median of five compilations is printed. Target: under 0.15 s each.
 """
 
 from __future__ import annotations
