@@ -29,3 +29,8 @@ class ShapeError(ValueError):
 
 class KernelError(RuntimeError):
     """A kernel cannot be compiled or run; where there is one, the message names its source and log on disk."""
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return ``1 row`` or ``2 rows``, for messages."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"

@@ -110,13 +110,17 @@ def read_givens(givens: Any) -> dict[Variable, Variable]:
 
 
 def _pairs(pairs: Any, what: str) -> list[tuple[Any, Any]]:
-    listed = [] if pairs is None else list(pairs.items() if isinstance(pairs, Mapping) else pairs)
-    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in listed):
-        raise TypeError(f"function: {what} must be a dict, or a list of pairs (variable, value)")
+    listed = [] if pairs is None else pairs.items() if isinstance(pairs, Mapping) else pairs
+    try:
+        listed = [(key, value) for key, value in listed]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"function: {what} must be a dict, or a list of pairs (variable, value); found {pairs!r:.60}"
+        ) from None
     keys = [key for key, _ in listed]
     if repeated := [key for key in keys if keys.count(key) > 1]:
         raise ValueError(f"function: {what} has two entries for {repeated[0]!r}")
-    return [(key, value) for key, value in listed]
+    return listed
 
 
 def _fit_update(shared: SharedVariable, value: Any) -> Variable:
@@ -124,7 +128,12 @@ def _fit_update(shared: SharedVariable, value: Any) -> Variable:
 
 
 def _fit_given(old: Variable, value: Any) -> Variable:
-    return _fit(value, old, old.type, f"function: givens in place of {old.name or 'a variable'!r}, {old.type},")
+    return _fit(
+        value,
+        old,
+        old.type,
+        f"function: givens in place of {repr(old.name) if old.name else 'a variable'}, {old.type},",
+    )
 
 
 def _fit(value: Any, beside: Variable, type_: TensorType, what: str) -> Variable:
@@ -151,9 +160,9 @@ def find_shared(wanted: Sequence[Variable], inputs: Sequence[Variable]) -> list[
     for v in free_values(wanted, inputs):
         if not isinstance(v, SharedVariable):
             raise MissingInputError(
-                f"function: the outputs need {v.name or 'an unnamed variable'!r} ({v.type}), which is not among the "
-                "inputs; add it to them, or give it a value with givens. What is inside a step function of scan can be "
-                "used outside only if the function returns it"
+                f"function: the outputs need {repr(v.name) if v.name else 'an unnamed variable'} ({v.type}), which is "
+                "not among the inputs; add it to them, or give it a value with givens. (A variable from inside a step "
+                "function of scan has a value outside only if the function returns it.)"
             )
         shared.append(v)
     return shared

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from gpuscan.config import DEVICE_PATTERN
 from gpuscan.cpu import CpuProgram
-from gpuscan.errors import KernelError
+from gpuscan.errors import KernelError, counted
 from gpuscan.graph import Graph
 
 
@@ -51,7 +51,7 @@ def resolve(device: str) -> str:
         If it is a GPU and there is none.
     """
     if not re.fullmatch(DEVICE_PATTERN, device):
-        raise ValueError(f"there is no device {device!r}; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'emulator'")
+        raise ValueError(f"function: there is no device {device!r}; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'emulator'")
     if device in ("cpu", "emulator"):
         return device
     from gpuscan.cuda.launch import gpu_count, why_no_gpu  # not needed, and not imported, for the CPU
@@ -62,10 +62,10 @@ def resolve(device: str) -> str:
     index = int(device.partition(":")[2] or 0)
     if index < count:
         return f"cuda:{index}"
-    found = f"there are {count} GPUs" if count else why_no_gpu()
+    found = f"there is {counted(count, 'GPU')}" if count else why_no_gpu().rstrip(".")
     raise KernelError(
-        f"device {device!r} cannot be used: {found}. Choose another with function(..., device='cpu') or 'emulator', "
-        "with config.device, or with GPUSCAN_FLAGS=device=cpu"
+        f"function: device {device!r} cannot be used: {found}. Choose another with function(..., device='cpu') or "
+        "'emulator', with config.device, or with GPUSCAN_FLAGS=device=cpu"
     )
 
 

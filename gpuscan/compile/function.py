@@ -20,7 +20,7 @@ from gpuscan.compile.arguments import (
 from gpuscan.compile.devices import Program, make_program, resolve
 from gpuscan.compile.inputs import InputCheck
 from gpuscan.config import config
-from gpuscan.errors import ShapeError
+from gpuscan.errors import ShapeError, counted
 from gpuscan.graph import Graph, SharedVariable, TensorType, Variable, substitute
 from gpuscan.graph.operators import MEANING
 from gpuscan.rewrite import optimise
@@ -184,8 +184,7 @@ class Function:
 
     def _listed_inputs(self) -> str:
         names = ", ".join(label(v, i) for i, v in enumerate(self.inputs))
-        count = len(self.inputs)
-        return f"{count or 'no'} value{'s' * (count != 1)}{f' ({names})' if names else ''}"
+        return counted(len(self.inputs), "value") + (f" ({names})" if names else "")
 
     def _run(self, arguments: list[Any]) -> list[Any]:
         try:

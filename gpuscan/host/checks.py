@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from gpuscan.errors import DtypeError, LoopError
+from gpuscan.errors import DtypeError, LoopError, counted
 from gpuscan.graph import Apply, Shape, TensorType
 from gpuscan.loop import Loop, Scan, bind_loop
 
@@ -36,21 +36,23 @@ def checked_length(title: str, length: Any, margins: Sequence[tuple[str, int]], 
         if available < margin:
             raise _too_short(title, name, available, f"its taps need {margin} or more")
         if available < steps + margin:
-            raise _too_short(title, name, available, f"{steps} steps need {steps + margin}")
+            asked = "1 step needs" if steps == 1 else f"{steps} steps need"
+            raise _too_short(title, name, available, f"{asked} {steps + margin}")
     if steps < 0:
         raise LoopError(f"{title}: n_steps must not be negative; found {steps}")
     return steps
 
 
 def _too_short(title: str, name: str, rows: int, needed: str) -> LoopError:
-    return LoopError(f"{title}: sequence {name!r} has {rows} rows along its first axis; {needed}")
+    return LoopError(f"{title}: sequence {name!r} has {counted(rows, 'row')} along its first axis; {needed}")
 
 
 def check_past(title: str, name: str, depth: int, rows: int) -> None:
     """Raise LoopError if a state has fewer initial values than its taps need."""
     if rows < depth:
         raise LoopError(
-            f"{title}: the initial value of state {name!r} has {rows} rows along its first axis; its taps need {depth}"
+            f"{title}: the initial value of state {name!r} has {counted(rows, 'row')} along its first axis; its taps "
+            f"need {depth}"
         )
 
 
@@ -75,22 +77,22 @@ class BoundLoops(dict[tuple[tuple[int, ...], ...], Loop]):
         return loop
 
 
-def check_state(title: str, name: str, step: int, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
+def check_state(name: str, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
     """Raise LoopError if a step changed the shape of a state whose sizes depend on values."""
     if expected != found:
         raise LoopError(
-            f"{title}: state {name!r} has shape {expected} before step {step} and {found} after it. A state keeps its "
-            "shape; give it an initial value of the shape that the step returns."
+            f"state {name!r} has shape {expected} before the step and {found} after it. A state keeps its shape; give "
+            "it an initial value of the shape that the step returns."
         )
 
 
-def check_emit(title: str, name: str, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
-    """Raise LoopError if an output has not the shape it had at the first step."""
+def check_emit(name: str, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
+    """Raise LoopError if an output has not the shape it had at an earlier step."""
     if expected != found:
-        raise LoopError(f"{title}: output {name!r} has shape {expected} at the first step and {found} at a later one")
+        raise LoopError(f"output {name!r} has shape {found}, but {expected} at an earlier step; rows have one shape")
 
 
-def check_type(title: str, name: str, value: Any, expected: TensorType) -> None:
+def check_type(name: str, value: Any, expected: TensorType) -> None:
     """Raise an error if a value computed by a step is not of the type inferred for it, a fault of gpuscan's own.
 
     Raises
@@ -99,7 +101,7 @@ def check_type(title: str, name: str, value: Any, expected: TensorType) -> None:
         Naming the record and both types.
     """
     if value.dtype.name != expected.dtype or value.ndim != expected.ndim:
-        raise DtypeError(f"{title}: {name!r} should be {expected}; a step computed {value.dtype}{list(value.shape)}")
+        raise DtypeError(f"{name!r} should be {expected}; a step computed {value.dtype}{list(value.shape)}")
 
 
 def failed_step(title: str, step: int, error: Exception) -> Exception:
@@ -118,7 +120,10 @@ def stack_rows(join: Callable[[list[Any]], Any], title: str, name: str, rows: It
     rows = list(rows)
     for row in rows[1:]:
         if row.shape != rows[0].shape:
-            check_emit(title, name, rows[0].shape, row.shape)
+            raise LoopError(
+                f"{title}: output {name!r} has shape {rows[0].shape} at one step and {row.shape} at another; rows have "
+                "one shape"
+            )
     return join(rows)
 
 

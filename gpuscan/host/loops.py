@@ -26,8 +26,6 @@ from gpuscan.loop import Result, State, open_loop
 from gpuscan.loop.records import Sequence
 from gpuscan.tensor.pointwise import Pointwise
 
-__all__ = ["check_past", "checked_length", "write_loop"]
-
 
 def write_loop(w: Writer, node: Apply) -> None:
     """Write the statements that run the loop of `node` and give its results names."""
@@ -170,7 +168,7 @@ class _LoopText:
         if self.varying:
             for state in loop.states:
                 shapes = f"{self._row_shape(state)}, {w.named(state.next)}.shape"
-                w.line(f"{self._helper(check_state)}({self.title}, {state.name!r}, {self.step}, {shapes})")
+                w.line(f"{self._helper(check_state)}({state.name!r}, {shapes})")
         for result, store in self.stores.items():
             self._store(result, store, w.named(loop.value_of(result.record)))
         # Before the states move on, whose past values it may read.
@@ -183,7 +181,7 @@ class _LoopText:
     def _check_types(self) -> None:
         for name, value in self.loop.values.items():
             type_ = self.w.bind(value.type, "type_")
-            self.w.line(f"{self._helper(check_type)}({self.title}, {name!r}, {self.w.named(value)}, {type_})")
+            self.w.line(f"{self._helper(check_type)}({name!r}, {self.w.named(value)}, {type_})")
 
     def _store(self, result: Result, store: str, value: str) -> None:
         w = self.w
@@ -195,7 +193,7 @@ class _LoopText:
                 w.line(f"{store} = {w.function('empty')}(({self.length}, *{value}.shape), {value}.dtype)")
             if self.varying:
                 shapes = f"{store}.shape[1:], {value}.shape"
-                w.line(f"{self._helper(check_emit)}({self.title}, {result.record!r}, {shapes})")
+                w.line(f"{self._helper(check_emit)}({result.record!r}, {shapes})")
         w.line(f"{store}[{self.step}] = {value}")
 
     def _advance(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuscan.errors import DtypeError, LoopError
+from gpuscan.errors import DtypeError, LoopError, counted
 from gpuscan.graph import Variable
 from gpuscan.tensor.convert import as_tensor_variable
 from gpuscan.tensor.pointwise import kind
@@ -128,11 +128,13 @@ def check_long_enough(sequences: Iterable[Argument], steps: Variable) -> None:
     if steps.known is None:
         return
     for s in sequences:
-        rows, needed = s.source.type.shape[0], max(steps.known, 0) + s.margin
-        if rows is not None and rows < needed:
+        rows = s.source.type.shape[0]
+        if rows is not None and rows < max(steps.known, 0) + s.margin:
             taps = "" if s.taps == (0,) else f" at taps {list(s.taps)}"
+            asked = counted(steps.known, "step") + taps if rows >= s.margin else f"taps {list(s.taps)} alone"
             raise LoopError(
-                f"scan: {s.label} has {rows} rows along its first axis; {max(steps.known, 0)} steps{taps} need {needed}"
+                f"scan: {s.label} has {counted(rows, 'row')} along its first axis; {asked} "
+                f"need{'s' * (steps.known == 1)} {max(steps.known, 0) + s.margin}"
             )
 
 
@@ -171,7 +173,7 @@ def _read_output(entry: Any, position: int) -> Argument | None:
 
 
 def _past_values(initial: Variable, depth: int, label: str, taps: tuple[int, ...]) -> Variable:
-    needed = f"taps {list(taps)} need {depth} past values along"
+    needed = f"taps {list(taps)} need {counted(depth, 'past value')} along"
     if initial.ndim == 0:
         raise LoopError(f"scan: {label}: {needed} a first axis; found a scalar")
     rows = initial.type.shape[0]
@@ -249,8 +251,8 @@ def parameter_names(fn: Callable[..., Any], count: int, expected: str) -> list[s
         bound = signature.bind(*range(count))
     except TypeError:
         raise LoopError(
-            f"scan: the step function takes ({', '.join(signature.parameters)}), but scan passes {count} "
-            f"argument{'s' * (count != 1)}{': ' * (count > 0)}{expected}"
+            f"scan: the step function takes ({', '.join(signature.parameters)}), but scan passes "
+            f"{counted(count, 'argument')}{': ' * (count > 0)}{expected}"
         ) from None
     names: list[str] = []
     for name, value in bound.arguments.items():

@@ -216,25 +216,26 @@ def _check(loop: Loop) -> None:
     names += [e.name for e in loop.emits] + [n.name for n in loop.non_sequences]
     if repeated := {n for n in names if names.count(n) > 1}:
         raise LoopError(f"two records of a loop are named {sorted(repeated)[0]!r}")
-    for state in loop.states:
-        check_state(state)
+    try:
+        for state in loop.states:
+            check_state(state)
+    except LoopError as error:
+        raise LoopError(f"{loop.title}: {error}") from None
 
 
 def check_state(state: State) -> None:
     """Raise LoopError if a state cannot be carried: its type would change through a step."""
-    entering = row_type(state.init)
-    leaving = state.next.type
+    entering, leaving = row_type(state.init), state.next.type
     where = f" (made at {state.next.owner.where})" if state.next.owner is not None else ""
+    found = f"state {state.name!r} enters a step as {entering} but leaves it as {leaving}{where}"
     if entering.dtype != leaving.dtype:
         raise LoopError(
-            f"state {state.name!r} enters a step as {entering} but leaves it as {leaving}{where}. "
-            f"Cast its initial value to {leaving.dtype}, as in cast(initial, {leaving.dtype!r}), or cast what the step "
-            f"returns for it to {entering.dtype}."
+            f"{found}. Cast its initial value to {leaving.dtype}, as in cast(initial, {leaving.dtype!r}), or cast what "
+            f"the step returns for it to {entering.dtype}."
         )
     try:
         merge_shapes([entering.shape, leaving.shape])
     except ShapeError as error:
         raise LoopError(
-            f"state {state.name!r} enters a step as {entering} but leaves it as {leaving}{where}: {error}. A state "
-            f"keeps its shape; give it an initial value of the shape that the step returns."
+            f"{found}: {error}. A state keeps its shape; give it an initial value of the shape that the step returns."
         ) from None

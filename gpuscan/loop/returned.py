@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gpuscan.errors import DtypeError, LoopError
 from gpuscan.graph import SharedVariable, Variable
 from gpuscan.tensor.convert import as_tensor_variable, cast, operands
@@ -85,20 +87,24 @@ def _is_updates(value: Any) -> bool:
 def _output(value: Any, position: int) -> Variable:
     if isinstance(value, Variable):
         return value
+    hint = ""
     if isinstance(value, list | tuple) and any(isinstance(v, Variable) for v in _flat(value)):
-        hint = "return outputs side by side, or stack them into one variable with gpuscan.tensor.stack"
-    else:
-        hint = "a value that is the same at every step can be returned as gpuscan.tensor.constant(value)"
-    raise LoopError(
-        f"scan: the step function must return variables; output {position} is {value!r:.60} of type "
-        f"{type(value).__name__}. {hint[0].upper()}{hint[1:]}"
-    )
+        hint = ". Return outputs side by side, or stack them into one variable with gpuscan.tensor.stack"
+    elif isinstance(value, int | float | complex | np.ndarray | np.generic):
+        hint = ". What is the same at every step can be returned as gpuscan.tensor.constant(value)"
+    found = f"{type(value).__name__} {value!r:.60}"
+    raise LoopError(f"scan: the step function must return variables; output {position} is {found}{hint}")
 
 
 def _update(shared: Any, value: Any) -> Variable:
     if not isinstance(shared, SharedVariable):
         raise LoopError(f"scan: the step function returned an update of {shared!r}, which is no shared variable")
+    label = f"scan: the update of shared variable {shared.name!r}, {shared.type},"
     try:
-        return operands(shared, value)[1]
+        new = operands(shared, value)[1]
     except DtypeError as error:
-        raise LoopError(f"scan: the update of shared variable {shared.name!r} cannot be used: {error}") from None
+        raise LoopError(f"{label} cannot be used: {error}") from None
+    if (new.dtype, new.ndim) != (shared.dtype, shared.ndim):
+        advice = f"cast it to {shared.dtype}" if new.dtype != shared.dtype else "a shared variable keeps its rank"
+        raise LoopError(f"{label} is {new.type}; {advice}")
+    return new

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuscan.errors import LoopError
+from gpuscan.errors import LoopError, counted
 from gpuscan.graph import SharedVariable, Variable
 from gpuscan.loop import records
 from gpuscan.loop.arguments import (
@@ -207,8 +207,9 @@ class _Step:
         self.outputs = self.outputs or [None] * count
         if len(self.outputs) != count:
             raise LoopError(
-                f"scan: the step function returns {count} output{'s' * (count != 1)} but outputs_info has "
-                f"{len(self.outputs)} entries; it needs one for each output, None for one that no step reads back"
+                f"scan: the step function returns {counted(count, 'output')} but outputs_info has "
+                f"{counted(len(self.outputs), 'entry', 'entries')}; it needs one for each output, None for one that no "
+                "step reads back"
             )
 
     def loop(self, returned: Returned, length: Variable, name: str | None, strict: bool) -> Loop:
