@@ -36,8 +36,9 @@ def read_inputs(inputs: Any) -> list[Variable]:
             raise TypeError(
                 f"function: the shared variable {v.name!r} cannot be an input; functions find it themselves"
             )
-    if len(set(inputs)) != len(inputs):
-        raise ValueError("function: an input is listed twice")
+    for position, v in enumerate(inputs):
+        if v in inputs[:position]:
+            raise ValueError(f"function: {label(v, position)} is listed twice")
     return list(inputs)
 
 

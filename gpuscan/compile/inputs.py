@@ -105,9 +105,9 @@ class InputCheck:
             return array.astype(self.dtype)
 
     def _survives(self, array: np.ndarray) -> bool:
-        if array.size == 0 or np.can_cast(array.dtype, self.dtype):
-            return True
-        if array.dtype.kind == "f" and kind(self.type.dtype) in "fc":
+        """Whether conversion loses nothing, or only digits of floats."""
+        widens = {"f": "fc", "c": "c"}.get(array.dtype.kind, "")
+        if array.size == 0 or np.can_cast(array.dtype, self.dtype) or kind(self.type.dtype) in widens:
             return True
         if array.dtype.kind == "c":
             return False

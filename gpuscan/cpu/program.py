@@ -7,7 +7,8 @@ from typing import Any, final
 
 import numpy as np
 
-from gpuscan.graph import Apply, Graph
+from gpuscan.errors import counted
+from gpuscan.graph import Graph
 from gpuscan.host import write_function
 from gpuscan.loop import Loop, Scan, open_loop
 
@@ -47,7 +48,7 @@ class CpuProgram:
         yield "device cpu: one generated Python function over NumPy"
         for node in self.graph.nodes:
             if isinstance(node.op, Scan):
-                yield from _explain_loop(node)
+                yield from _explain_loop(open_loop(node))
 
     def plans(self) -> tuple[Any, ...]:
         """Return the plans of kernels: there are none."""
@@ -58,11 +59,11 @@ class CpuProgram:
         return self.function.source
 
 
-def _explain_loop(node: Apply) -> Iterator[str]:
-    loop: Loop = open_loop(node)
+def _explain_loop(loop: Loop) -> Iterator[str]:
     steps = loop.length.known
-    yield f"loop {loop.name or 'scan'!r}: a Python for over {'its' if steps is None else steps} steps"
+    length = f"of {counted(steps, 'step')}" if steps is not None else "its length given by each call"
+    yield f"{loop.title}: a Python for, {length}"
     for state in loop.states:
-        yield f"  state {state.name!r} ({state.next.type}): local variables, {state.depth} past"
+        yield f"  state {state.name!r} ({state.next.type}): {counted(state.depth, 'past value')} in local variables"
     for result in loop.results:
-        yield f"  keeps the {result}" if result.record else f"  counts its {result}"
+        yield f"  keeps the {result}" if result.record else "  counts its steps"
