@@ -24,8 +24,9 @@ class Unchanging:
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         if attribute not in self.CHANGEABLE:
-            kind = type(self).__name__
-            raise AttributeError(f"{attribute!r} of a {kind} cannot be set: it never changes; build another {kind}")
+            raise AttributeError(
+                f"{type(self).__name__}.{attribute} cannot be set: it never changes; build another one"
+            )
         _set(self, attribute, value)
 
     def _initialise(self, **attributes: Any) -> None:
@@ -159,18 +160,12 @@ class SharedVariable(Variable):
 
     def _converted(self, value: Any, borrow: bool) -> np.ndarray:
         given = np.asarray(_on_host(value))
-        array = (
-            np.array(given, dtype=self.dtype, copy=None if borrow else True) if given.dtype.kind in "biufc" else given
-        )
-        if array.dtype.kind in "biu":
-            fits = given.dtype.kind in "biu" and np.array_equal(array, given)
-        else:
-            fits = np.can_cast(given.dtype, self.dtype, "same_kind")
-        if not fits:
-            raise DtypeError(
-                f"shared variable {self.name!r} is {self.type}; set_value got {given.dtype}: {value!r:.60}"
-            )
-        return array
+        whole = given.dtype.kind in "biu"
+        if whole or (given.dtype.kind in "fc" and np.can_cast(given.dtype, self.dtype, "same_kind")):
+            array = np.array(given, dtype=self.dtype, copy=None if borrow else True)
+            if array.dtype.kind not in "biu" or np.array_equal(array, given):
+                return array
+        raise DtypeError(f"shared variable {self.name!r} is {self.type}; set_value got {given.dtype}: {value!r:.60}")
 
     def _check_shape(self, array: np.ndarray) -> None:
         if not self.type.accepts(type_of(array)):

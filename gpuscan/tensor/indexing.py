@@ -143,8 +143,19 @@ def parse(x: Variable, index: Any) -> tuple[Pattern, list[Variable]]:
     if consumed > x.ndim:
         raise ShapeError(f"too many indices: {consumed} for {x.name or 'an array'} of type {x.type}")
     position = ellipses[0] if ellipses else len(items)
-    pattern = (*items[:position], *[Range()] * (x.ndim - consumed), *items[position:])
-    return pattern, [slot for _, slots in parsed for slot in slots]
+    before, between, after = items[:position], [Range()] * (x.ndim - consumed), items[position:]
+    if not between and _names_positions(before) and _names_positions(after) and _is_advanced(items):
+        # NumPy takes the two sides as apart, which no other index says.
+        raise ShapeError("an ellipsis (...) that stands for no axis, between integers and arrays; leave it out")
+    return (*before, *between, *after), [slot for _, slots in parsed for slot in slots]
+
+
+def _names_positions(items: Sequence[Item]) -> bool:
+    return any(isinstance(item, At | Gather | Mask) for item in items)
+
+
+def _is_advanced(items: Sequence[Item]) -> bool:
+    return any(isinstance(item, Gather | Mask) for item in items)
 
 
 def _parse_item(entry: Any) -> tuple[Item, list[Variable]]:
@@ -215,7 +226,7 @@ def result_shape(shape: Shape, pattern: Pattern, slots: Sequence[Variable]) -> S
     parts: list[Shape] = []
     advanced: list[int] = []
     gathered: list[Shape] = []
-    is_advanced = any(isinstance(item, Gather | Mask) for item in pattern)
+    is_advanced = _is_advanced(pattern)
     axis = 0
     for position, (item, inputs) in enumerate(with_slots(pattern, slots)):
         if isinstance(item, New):

@@ -135,7 +135,8 @@ WITHOUT_EFFECT = {"out": None, "order": "C", "subok": True, "mode": "raise", "dt
 
 
 def _called(function: Any, method: str = "__call__") -> str:
-    module = "numpy" if isinstance(getattr(np, function.__name__, None), type(function)) else "scipy.special"
+    # Universal functions do not know their module.
+    module = getattr(function, "__module__", None) or ("numpy" if hasattr(np, function.__name__) else "scipy.special")
     return f"{module}.{function.__name__}{'' if method == '__call__' else '.' + method}"
 
 

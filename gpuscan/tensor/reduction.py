@@ -43,7 +43,7 @@ class Reduce(Op):
             raise ShapeError(f"{self.kind} over axes {self.axes} is no reduction")
         if kind(type_.dtype) == "c" and self.kind not in ("sum", "prod", "any", "all"):
             raise DtypeError(f"{self.kind} of {type_}: complex numbers have no order")
-        if self.kind not in ("sum", "prod", "any", "all") and any(type_.shape[a] == 0 for a in self.axes):
+        if self.kind not in ("sum", "prod", "any", "all") and 0 in [type_.shape[a] for a in self.axes]:
             raise ShapeError(f"{self.kind} of {type_}: nothing to choose from along an axis of size 0")
         shape = tuple(size for axis, size in enumerate(type_.shape) if axis not in self.axes)
         return (TensorType(self._dtype(type_.dtype), shape),)

@@ -188,17 +188,19 @@ class Repeat(Op):
         if counts.ndim != 1 or kind(counts.dtype) not in "iu":
             raise DtypeError(f"repeat: the counts must be an integer or a vector of integers, not {counts.type}")
         size, number = x.type.shape[self.axis], counts.type.shape[0]
-        if None not in (size, number) and size != number:
+        if size is not None and number not in (None, 1, size):
             raise ShapeError(f"repeat: there are {number} counts for the {size} elements along axis {self.axis}")
         shape = list(x.type.shape)
-        shape[self.axis] = self._total(counts.data) if isinstance(counts, Constant) else None
+        shape[self.axis] = self._total(size, counts.data) if isinstance(counts, Constant) else None
         return (TensorType(x.dtype, tuple(shape)),)
 
     @staticmethod
-    def _total(counts: np.ndarray) -> int:
+    def _total(size: int | None, counts: np.ndarray) -> int | None:
         if (counts < 0).any():
             raise ShapeError(f"repeat: counts must not be negative; found {counts.min()}")
-        return int(counts.sum(dtype=np.int64))
+        total = int(counts.sum(dtype=np.int64))
+        # NumPy takes one count for all elements.
+        return total if len(counts) != 1 else None if size is None else size * total
 
 
 # ---- arrays joined ----
