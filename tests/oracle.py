@@ -165,6 +165,48 @@ class _Inputs:
         return found
 
 
+@dataclass(frozen=True)
+class Symbolic:
+    """A loop in a graph: its inputs, what is read of it, and the inputs' values."""
+
+    inputs: list[gs.Variable]
+    outputs: list[gs.Variable]
+    values: list[Any]
+
+
+Read = Callable[[Any], Any]
+
+
+def as_graph(
+    fn: Step,
+    sequences: Any = None,
+    outputs_info: Any = None,
+    non_sequences: Any = None,
+    n_steps: Any = None,
+    go_backwards: bool = False,
+    captured: Any = None,
+    read: Read | Sequence[Read] = lambda history: history,
+) -> Symbolic:
+    """Return the loop that `gpuscan.scan` builds, an input for each array. The arguments are those of `check_loop`."""
+    inputs = _Inputs()
+    outer = [inputs.of(v, f"c{i}") for i, v in enumerate(as_list(captured))]
+    histories = gs.scan(
+        fn if captured is None else fn(*outer),
+        inputs.entries(sequences, "input", "x"),
+        inputs.entries(outputs_info, "initial", "s") or None,
+        [inputs.of(v, f"w{i}") for i, v in enumerate(as_list(non_sequences))],
+        n_steps if n_steps is None or type(n_steps) is int else inputs.of(n_steps, "n"),
+        go_backwards,
+        return_list=True,
+    )[0]
+    return Symbolic(inputs.variables, _read(read, histories), inputs.values)
+
+
+def _read(read: Read | Sequence[Read], histories: Sequence[Any]) -> list[Any]:
+    reads = read if isinstance(read, Sequence) else [read] * len(histories)
+    return [one(history) for one, history in zip(reads, histories, strict=True)]
+
+
 def check_loop(
     fn: Step,
     sequences: Any = None,
@@ -175,7 +217,7 @@ def check_loop(
     *,
     device: str,
     captured: Any = None,
-    read: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = lambda history: history,
+    read: Read | Sequence[Read] = lambda history: history,
     rtol: float = 1e-12,
 ) -> gs.Function:
     """Assert that a loop gives on a device what the oracle says, and return the function.
@@ -184,29 +226,12 @@ def check_loop(
     be `captured`, `fn` takes them and returns the step function. What is compared is what `read` makes of each history;
     a sequence has one for each.
     """
-    inputs = _Inputs()
-    outer = [inputs.of(v, f"c{i}") for i, v in enumerate(as_list(captured))]
-    symbolic_steps = n_steps if n_steps is None or type(n_steps) is int else inputs.of(n_steps, "n")
-    outputs = gs.scan(
-        fn if captured is None else fn(*outer),
-        inputs.entries(sequences, "input", "x"),
-        inputs.entries(outputs_info, "initial", "s") or None,
-        [inputs.of(v, f"w{i}") for i, v in enumerate(as_list(non_sequences))],
-        symbolic_steps,
-        go_backwards,
-        return_list=True,
-    )[0]
-    reads = read if isinstance(read, Sequence) else [read] * len(outputs)
-    f = gs.function(
-        inputs.variables,
-        [one(history) for one, history in zip(reads, outputs, strict=True)],
-        device=device,
-        on_unused_input="ignore",
-    )
+    loop = as_graph(fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, captured, read)
+    f = gs.function(loop.inputs, loop.outputs, device=device, on_unused_input="ignore")
     step = fn if captured is None else fn(*captured)
     expected = run_loop(step, sequences, outputs_info, non_sequences, n_steps, go_backwards).outputs
-    for one, found, history in zip(reads, f(*inputs.values), expected, strict=True):
-        assert_same(found, one(history), rtol)
+    for found, value in zip(f(*loop.values), _read(read, expected), strict=True):
+        assert_same(found, value, rtol)
     return f
 
 

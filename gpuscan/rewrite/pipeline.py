@@ -8,6 +8,7 @@ from dataclasses import replace
 from gpuscan.config import config
 from gpuscan.graph import Apply, Graph, Variable, verify
 from gpuscan.loop import Scan
+from gpuscan.rewrite.count_steps import count_steps
 from gpuscan.rewrite.drop_unread import drop_unread
 from gpuscan.rewrite.keep_last import keep_last
 from gpuscan.rewrite.merge_equal import merge_equal
@@ -17,6 +18,7 @@ Pass = Callable[[Graph], Graph | None]
 
 PASSES: tuple[Pass, ...] = (
     merge_equal,  # first, so that reads of one loop built twice are seen as reads of one loop
+    count_steps,  # a size asked of a history is no read of its rows
     keep_last,  # asks for less of each loop
     drop_unread,  # what is asked for no longer goes, and with it what only that needed
 )
@@ -32,8 +34,6 @@ def optimise(graph: Graph) -> Graph:
     """
     for run_pass in PASSES:
         graph = _everywhere(run_pass, graph)
-        if config.check:
-            verify(graph, after=run_pass.__name__)
     return graph
 
 
@@ -46,4 +46,7 @@ def _everywhere(run_pass: Pass, graph: Graph) -> Graph:
         body = _everywhere(run_pass, node.op.body)
         return None if body is node.op.body else Apply(replace(node.op, body=body), node.inputs, node.where).outputs
 
-    return rebuild(run_pass(graph) or graph, on_body)
+    after = rebuild(run_pass(graph) or graph, on_body)
+    if config.check:
+        verify(after, after=run_pass.__name__, types=[v.type for v in graph.outputs])
+    return after

@@ -24,6 +24,7 @@ def rebuild(graph: Graph, replace_node: Callable[[Apply, Apply], Sequence[Variab
         `graph` itself if every node was kept.
     """
     new: dict[Variable, Variable] = {}
+    own = set(graph.nodes)
     for node in graph.nodes:
         inputs = [new.get(v, v) for v in node.inputs]
         current = node if all(a is b for a, b in zip(inputs, node.inputs, strict=True)) else node.with_inputs(inputs)
@@ -31,6 +32,7 @@ def rebuild(graph: Graph, replace_node: Callable[[Apply, Apply], Sequence[Variab
         if outputs is None and current is node:
             continue
         for old, fresh in zip(node.outputs, current.outputs if outputs is None else outputs, strict=True):
-            fresh.name = fresh.name or old.name
+            if fresh.owner is not None and fresh.owner not in own:  # others hold the names of what was there before
+                fresh.name = fresh.name or old.name
             new[old] = fresh
     return Graph(graph.parameters, [new.get(v, v) for v in graph.outputs]) if new else graph

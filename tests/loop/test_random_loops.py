@@ -1,175 +1,22 @@
-"""Loops that nobody would write: hypothesis draws their records, and the oracle says what they mean."""
+"""Loops that hypothesis draws mean what the oracle says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-import gpuscan as gs
-from tests.oracle import check_loop, either
+from tests.oracle import check_loop
+from tests.random_loops import LOOPS, arguments
 
-BASE = (2, 3)  # shapes are the last axes of this, so that all values broadcast against each other
-
-READS: dict[str, Callable[[Any], Any]] = {
-    "all": lambda history: history,
-    "last": lambda history: history[-1],
-    "last two": lambda history: history[-2:],
-    "last but one": lambda history: history[-2],
-    "every other": lambda history: history[::2],
-}
+OPTIONS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
 
 
-@dataclass(frozen=True)
-class Value:
-    """An array to draw, without the axis of time."""
-
-    rank: int
-    dtype: str
-
-    def draw(self, rng: np.random.Generator, *rows: int) -> np.ndarray:
-        shape = (*rows, *BASE[len(BASE) - self.rank :])
-        values = rng.integers(-4, 5, shape) if self.dtype == "int64" else rng.normal(size=shape)
-        return values.astype(self.dtype)
-
-
-@dataclass(frozen=True)
-class Sequence:
-    value: Value
-    taps: tuple[int, ...]
-    extra: int  # rows more than the loop needs
-
-
-@dataclass(frozen=True)
-class Output:
-    """A state, or without taps a fresh output; `weights` say how it is made of what the step gets."""
-
-    value: Value
-    taps: tuple[int, ...]
-    weights: tuple[int, ...]
-    read: str
-
-
-@dataclass(frozen=True)
-class RandomLoop:
-    sequences: tuple[Sequence, ...]
-    outputs: tuple[Output, ...]
-    non_sequences: tuple[Value, ...]
-    captured: tuple[Value, ...]
-    steps: int
-    says_steps: bool
-    reverse: bool
-    until: int | None  # a limit
-    inner: int | None  # steps of a loop inside
-    seed: int
-
-    def step(self, *captured: Any) -> Callable[..., Any]:
-        """Return the step function, of variables or of arrays."""
-
-        def step(*reads: Any) -> Any:
-            values = [*captured, *reads]  # the last is an integer scalar
-            if self.inner is not None:
-                value = next((v for v in values if v.dtype == "float64"), values[-1] * 0.5)
-                (history,) = either(lambda s: np.cos(s + value), None, value, None, self.inner)
-                values.insert(0, history.sum(0))
-            outputs, position = [], sum(len(s.taps) for s in self.sequences)
-            for output in self.outputs:
-                own = list(reads[position : position + len(output.taps)])
-                position += len(output.taps)
-                outputs.append(combine(output, own, values))
-            if self.until is None:
-                return outputs
-            return [*outputs, gs.until(fit(outputs[0], 0) > self.until)]
-
-        return step
-
-
-def fit(value: Any, rank: int) -> Any:
-    """Return `value` with at most `rank` axes."""
-    while value.ndim > rank:
-        value = value.sum(0)
-    return value
-
-
-def combine(output: Output, own: list[Any], values: list[Any]) -> Any:
-    """Return an output of a step: its own past values, and others as their weights say."""
-    is_int = output.value.dtype == "int64"
-    usable = [v for v in values if v.dtype == "int64"] if is_int else values
-    terms = [fit(v, output.value.rank) * w for v, w in zip(usable, output.weights, strict=False) if w]
-    terms = [*own, *terms] or [fit(usable[-1], output.value.rank)]
-    total = sum(terms, np.int64(1) if is_int else np.float64(0.25))
-    return total % 7 if is_int else np.sin(total)
-
-
-def taps_of_sequences() -> st.SearchStrategy[tuple[int, ...]]:
-    return st.lists(st.integers(-3, 3), min_size=1, max_size=3, unique=True).map(tuple)
-
-
-def taps_of_states() -> st.SearchStrategy[tuple[int, ...]]:
-    return st.lists(st.integers(-4, -1), min_size=1, max_size=3, unique=True).map(tuple)
-
-
-VALUES = st.builds(Value, st.integers(0, 2), st.sampled_from(["float64", "float64", "int64"]))
-OUTPUTS = st.builds(
-    Output,
-    VALUES,
-    st.one_of(taps_of_states(), taps_of_states(), st.just(())),
-    st.tuples(*[st.integers(-2, 2)] * 6),
-    st.sampled_from(list(READS)),
-)
-LOOPS = st.builds(
-    RandomLoop,
-    sequences=st.lists(st.builds(Sequence, VALUES, taps_of_sequences(), st.integers(0, 2)), max_size=3).map(tuple),
-    outputs=st.lists(OUTPUTS, min_size=1, max_size=4).map(tuple),
-    non_sequences=st.lists(VALUES, max_size=2).map(tuple),
-    captured=st.lists(VALUES, max_size=2).map(tuple),
-    steps=st.integers(0, 7),
-    says_steps=st.booleans(),
-    reverse=st.booleans(),
-    until=st.one_of(st.none(), st.none(), st.integers(0, 3)),
-    inner=st.one_of(st.none(), st.none(), st.integers(0, 3)),
-    seed=st.integers(0, 999),
-)
-
-
-def check(loop: RandomLoop, device: str) -> None:
-    rng = np.random.default_rng(loop.seed)
-    sequences = []
-    for s in loop.sequences:
-        margin = max(0, *s.taps) - min(0, *s.taps)
-        rows = loop.steps + margin + s.extra
-        sequences.append({"input": s.value.draw(rng, rows), "taps": list(s.taps)})
-    outputs_info: list[Any] = []
-    for o in loop.outputs:
-        depth = () if o.taps == (-1,) else (-min(o.taps, default=0) + o.value.rank,)  # sometimes more than needed
-        outputs_info.append({"initial": o.value.draw(rng, *depth), "taps": list(o.taps)} if o.taps else None)
-    says_steps = loop.says_steps or not sequences
-    fewest = loop.steps if says_steps else min(loop.steps + s.extra for s in loop.sequences)
-    fewest = min(fewest, 1) if loop.until is not None else fewest  # it may stop there
-    check_loop(
-        loop.step,
-        sequences,
-        outputs_info,
-        [*(v.draw(rng) for v in loop.non_sequences), np.int64(rng.integers(-3, 4))],
-        np.int64(loop.steps) if says_steps else None,
-        loop.reverse,
-        captured=[v.draw(rng) for v in loop.captured],
-        read=[READS[o.read if fewest > 1 or "last" not in o.read else "all"] for o in loop.outputs],
-        device=device,
-    )
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+@settings(max_examples=100, **OPTIONS)
 @given(LOOPS)
 def test_on_the_cpu(loop):
-    check(loop, "cpu")
+    check_loop(**arguments(loop), device="cpu")
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+@settings(max_examples=30, **OPTIONS)
 @given(LOOPS)
 def test_on_the_emulator(loop):
-    check(loop, "emulator")
+    check_loop(**arguments(loop), device="emulator")
