@@ -4,7 +4,7 @@ from gpuscan.graph.graph import Graph
 from gpuscan.graph.location import Location
 from gpuscan.graph.printing import debugprint
 from gpuscan.graph.traversal import dependents, free_values, leaves, sorted_nodes, substitute
-from gpuscan.graph.types import DTYPES, Shape, TensorType, broadcast_shapes, merge_shapes, type_of
+from gpuscan.graph.types import DTYPES, Shape, TensorType, broadcast_shapes, merge_shapes, name_of, type_of
 from gpuscan.graph.variable import Apply, Constant, Op, SharedVariable, Variable
 from gpuscan.graph.verify import verify
 
@@ -25,6 +25,7 @@ __all__ = [
     "free_values",
     "leaves",
     "merge_shapes",
+    "name_of",
     "sorted_nodes",
     "substitute",
     "type_of",

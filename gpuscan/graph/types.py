@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -63,9 +64,15 @@ class TensorType:
         return f"{self.dtype}[{', '.join('?' if n is None else str(n) for n in self.shape)}]"
 
 
+@cache
+def name_of(dtype: np.dtype) -> str:
+    """Return the name of a NumPy dtype, which NumPy itself puts together at every call."""
+    return dtype.name
+
+
 def type_of(array: np.ndarray | np.generic) -> TensorType:
     """Return the fully known type of a NumPy array or scalar."""
-    return TensorType(array.dtype.name, tuple(array.shape))
+    return TensorType(name_of(array.dtype), tuple(array.shape))
 
 
 def merge_shapes(shapes: Iterable[Shape]) -> Shape:
@@ -101,7 +108,9 @@ def broadcast_shapes(shapes: Iterable[Shape]) -> Shape:
         If two known sizes differ and neither is 1.
     """
     shapes = tuple(shapes)
-    rank = max((len(shape) for shape in shapes), default=0)
+    if len(different := {shape for shape in shapes if shape}) <= 1:
+        return different.pop() if different else ()
+    rank = max(len(shape) for shape in different)
     result: list[int | None] = []
     for axis in range(-rank, 0):
         sizes = {shape[axis] for shape in shapes if len(shape) >= -axis}

@@ -46,8 +46,10 @@ def write_node(w: Writer, node: Apply, uses: Counter[Variable]) -> None:
     if isinstance(op, Pointwise | Cast):
         template = _pointwise(w, op, node)
         w.compute(output, template, node.inputs, inline=uses[output] == 1)
-    else:
+    elif type(op) in RULES:
         w.assign(output, RULES[type(op)](w, op, node))
+    else:
+        raise NotImplementedError(f"{op} (made at {node.where}) has no rule for {w.arrays.name}")
 
 
 def _pointwise(w: Writer, op: Pointwise | Cast, node: Apply) -> str:
@@ -86,7 +88,7 @@ def _dim(w: Writer, op: Dim, node: Apply) -> str:
 def _stack(w: Writer, op: Stack, node: Apply) -> str:
     host = w.is_host(node.outputs[0])
     items = ", ".join(w.values(node.inputs))
-    if host or all(w.is_host(v) for v in node.inputs) or w.arrays.name == "NumPy":
+    if host or all(w.is_host(v) for v in node.inputs) or w.arrays is NUMPY:
         return f"{w.function('array', host=host)}([{items}], {node.outputs[0].dtype!r})"
     as_arrays = ", ".join(f"{w.function('asarray')}({text})" for text in w.values(node.inputs))
     return f"{w.function('stack')}([{as_arrays}])"
@@ -213,7 +215,7 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> str:
 def _array(w: Writer, variable: Variable) -> str:
     """Return the expression of a value whose methods are called; a scalar from the host becomes an array first."""
     text = w.value(variable)
-    if w.is_host(variable) and w.arrays.name != "NumPy":
+    if w.is_host(variable) and w.arrays is not NUMPY:
         return f"{w.function('asarray')}({text})"
     return text
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuscan.config import config
 from gpuscan.errors import DtypeError
-from gpuscan.graph import DTYPES, Constant, Variable
+from gpuscan.graph import DTYPES, Constant, Variable, name_of
 from gpuscan.tensor.pointwise import Cast, kind, promote, real_part_dtype
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint64")
@@ -28,7 +28,7 @@ def dtype_name(dtype: Any) -> str:
     if isinstance(dtype, str) and dtype == "floatX":
         return str(config.floatX)
     try:
-        name = str(np.dtype(dtype).name)
+        name = name_of(np.dtype(dtype))
     except TypeError:
         name = ""
     if name not in DTYPES:
@@ -74,7 +74,7 @@ def as_data(value: Any, dtype: Any = None) -> np.ndarray:
         data = np.asarray(value, dtype=target)
     except (TypeError, ValueError, OverflowError) as error:
         raise DtypeError(f"{value!r:.60} is no number or array of numbers: {error}") from None
-    if data.dtype.name not in DTYPES:
+    if name_of(data.dtype) not in DTYPES:
         raise DtypeError(f"{value!r:.60}, of dtype {data.dtype}, is no number or array of supported numbers")
     from_python = target is None and given is None and data.dtype == np.float64
     return data.astype(config.floatX) if from_python else data
