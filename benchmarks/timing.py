@@ -38,12 +38,9 @@ def interleaved(calls: Sequence[Call], repeats: int) -> list[float]:
 def print_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table whose first column is text and whose others are numbers, aligned."""
     texts = [list(head), *([_text(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for row in texts:
-        first, *others = [
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join([first, *others]))
+    first, *others = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for name, *cells in texts:
+        print("  ".join([name.ljust(first), *(cell.rjust(w) for cell, w in zip(cells, others, strict=True))]))
 
 
 def _text(cell: Any) -> str:

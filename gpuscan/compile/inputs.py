@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,8 @@ class InputCheck:
         """Return `value` as an array of the input's dtype."""
         if isinstance(value, Variable):
             raise DtypeError(f"{self.label} got the symbolic variable {value!r}; pass a value")
-        if isinstance(value, np.ma.MaskedArray):
+        # Not asked before there can be one: numpy.ma is imported by its first use, which takes 10 ms.
+        if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):
             raise DtypeError(f"{self.label} got a masked array, whose mask would be lost; fill it first")
         if not hasattr(value, "dtype") or isinstance(value, np.integer | np.bool_):
             return self._from_python(value)

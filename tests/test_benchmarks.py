@@ -1,0 +1,35 @@
+"""The benchmarks run. What they measure is read by people, not asserted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import cpu_loops, first_call, memory
+from benchmarks.seed_examples import PROGRAMS
+
+
+def test_cpu_loops(capsys):
+    cpu_loops.main(["--steps", "3", "--repeats", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 + len(cpu_loops.CASES) * len(cpu_loops.SHAPES)
+    assert lines[1].startswith("loop")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_first_call(name, capsys):
+    first_call.main(["--only", name, "--json"])
+    assert len(json.loads(capsys.readouterr().out)) == len(first_call.PARTS)
+
+
+def test_first_call_in_a_new_python(capsys):
+    first_call.main(["--only", "power", "--repeats", "1"])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("power")
+
+
+def test_memory(capsys):
+    memory.main(["--steps", "3", "1000", "--size", "10"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["A**3", "A**1000"]
+    assert float(rows[1][2]) < 1
