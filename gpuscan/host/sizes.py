@@ -22,6 +22,8 @@ def has_computed_size(outputs: Sequence[Variable]) -> bool:
             from_values.update(node.outputs)
         if any(v in from_values or (v.owner is None and v.known is None) for v in _sizes(node) if v.known is None):
             return True
+        if isinstance(node.op, Scan) and has_computed_size(node.op.body.outputs):
+            return True
     return False
 
 

@@ -1,0 +1,76 @@
+"""Which steps may give rows of different shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import gpuscan as gs
+import gpuscan.tensor as gt
+from gpuscan.host.sizes import has_computed_size
+
+x, v, k, mask = gt.matrix("x"), gt.vector("v"), gt.lscalar("k"), gt.tensor("mask", dtype="bool", shape=(None,))
+
+FROM_SHAPES: dict[str, Callable[[], gs.Variable]] = {
+    "pointwise": lambda: gt.exp(v) * k,
+    "product": lambda: x @ v,
+    "sum": lambda: x.sum(0),
+    "zeros like": lambda: gt.zeros_like(x),
+    "a size computed from sizes": lambda: gt.zeros((x.shape[0] * 2 + 1, v.shape[0] // 2)),
+    "range of a size": lambda: gt.arange(x.shape[0]),
+    "part up to a size": lambda: v[: x.shape[0]],
+    "an element": lambda: x[k] + v[k],
+    "elements": lambda: v[gt.constant([0, 2])],
+    "reshape": lambda: x.reshape(-1),
+    "a loop": lambda: gs.scan(lambda row: row * k, x)[0],
+    "a loop of a fixed length": lambda: gs.scan(lambda s: s * 2, None, v, n_steps=3)[0],
+}
+FROM_VALUES: dict[str, Callable[[], gs.Variable]] = {
+    "zeros": lambda: gt.zeros(k),
+    "computed zeros": lambda: gt.zeros((2, k + x.shape[0])),
+    "range": lambda: gt.arange(k),
+    "part": lambda: v[:k],
+    "part from": lambda: v[v.argmax() :],
+    "mask": lambda: v[mask],
+    "computed mask": lambda: v[v > 0],
+    "reshape": lambda: v.reshape(k, -1),
+    "repeat": lambda: gt.repeat(v, k),
+    "identity": lambda: gt.eye(k),
+    "inside": lambda: gt.zeros(k).sum() + v,
+    "a loop's length": lambda: gs.scan(lambda s: s * 2, None, v, n_steps=k)[0],
+    "rows of a loop": lambda: gs.scan(lambda row: gt.zeros(k), x)[0],
+}
+
+
+@pytest.mark.parametrize("name", FROM_SHAPES)
+def test_sizes_that_follow_from_shapes(name):
+    assert not has_computed_size([FROM_SHAPES[name]()])
+
+
+@pytest.mark.parametrize("name", FROM_VALUES)
+def test_sizes_that_depend_on_values(name):
+    assert has_computed_size([FROM_VALUES[name]()])
+
+
+def test_rows_that_would_broadcast_into_the_first():
+    def step(k):
+        return gs.scan(lambda j: gt.ones(k) * j, gt.arange(2))[0]
+
+    n = gt.ivector("n")
+    f = gs.function([n], gs.scan(step, n)[0], device="cpu")
+    assert f([3, 3]).shape == (2, 2, 3)
+    with pytest.raises(gs.LoopError, match=r"step 1: output 'output_0' has shape \(2, 1\), but \(2, 3\)"):
+        f([3, 1])
+
+
+def test_states_that_would_broadcast_into_their_buffer(device):
+    def step(k, s):
+        return s[:k]
+
+    n = gt.ivector("n")
+    f = gs.function([n], gs.scan(step, n, gt.constant(np.arange(3.0)))[0], device=device)
+    np.testing.assert_array_equal(f([3, 5]), [[0, 1, 2], [0, 1, 2]])
+    with pytest.raises(gs.LoopError, match=r"step 0: state 's' has shape \(3,\) before the step and \(1,\) after it"):
+        f([1])
