@@ -13,7 +13,7 @@ from gpuscan.host.arrays import NUMPY
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Scan
 from gpuscan.tensor.creation import Arange, Eye
-from gpuscan.tensor.indexing import SLOT, At, Gather, Index, Mask, New, Pattern, Range, WriteIndex, with_slots
+from gpuscan.tensor.indexing import SLOT, At, Gather, Index, New, Pattern, Range, WriteIndex, with_slots
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.reduction import Reduce
@@ -76,7 +76,12 @@ def _scalar_type(w: Writer, variable: Variable) -> str:
 
 
 def _sizes(w: Writer, sizes: Sequence[Variable]) -> str:
-    return "(" + "".join(f"{text}, " for text in w.values(sizes)).rstrip(" ") + ")"
+    return "(" + "".join(f"{text}, " for text in _host_numbers(w, sizes)).rstrip(" ") + ")"
+
+
+def _host_numbers(w: Writer, scalars: Sequence[Variable]) -> list[str]:
+    """Return the expressions of scalars that decide sizes: the host waits for those that a GPU computes."""
+    return [w.value(v) if w.arrays is NUMPY or w.is_host(v) else f"{w.value(v)}.item()" for v in scalars]
 
 
 @rule(Dim)
@@ -134,7 +139,9 @@ def _join(w: Writer, op: Join, node: Apply) -> str:
 @rule(Repeat)
 def _repeat(w: Writer, op: Repeat, node: Apply) -> str:
     x, counts = node.inputs
-    return f"{w.function('repeat')}({w.value(x)}, {w.value(counts)}.tolist(), {op.axis})"
+    # CuPy takes a list only; and so the host waits, as the size of the result needs.
+    listed = w.bind(counts.data.tolist(), "c") if isinstance(counts, Constant) else f"{w.value(counts)}.tolist()"
+    return f"{w.function('repeat')}({w.value(x)}, {listed}, {op.axis})"
 
 
 # ---- creation ----
@@ -142,12 +149,12 @@ def _repeat(w: Writer, op: Repeat, node: Apply) -> str:
 
 @rule(Arange)
 def _arange(w: Writer, op: Arange, node: Apply) -> str:
-    return f"{w.function('arange')}({', '.join(w.values(node.inputs))}, dtype={op.dtype!r})"
+    return f"{w.function('arange')}({', '.join(_host_numbers(w, node.inputs))}, dtype={op.dtype!r})"
 
 
 @rule(Eye)
 def _eye(w: Writer, op: Eye, node: Apply) -> str:
-    rows, columns, k = (f"int({text})" for text in w.values(node.inputs))
+    rows, columns, k = (f"int({text})" for text in _host_numbers(w, node.inputs))
     return f"{w.function('eye')}({rows}, {columns}, {k}, {op.dtype!r})"
 
 
@@ -173,18 +180,17 @@ def _matmul(w: Writer, op: MatMul, node: Apply) -> str:
 
 def _subscript(w: Writer, pattern: Pattern, slots: Sequence[Variable]) -> str:
     parts = []
-    for item, inputs in with_slots(pattern, w.values(slots)):
+    for item, inputs in with_slots(pattern, slots):
         if isinstance(item, At):
-            parts.append(inputs[0] if inputs else str(item.position))
+            parts.append(w.value(inputs[0]) if inputs else str(item.position))
         elif isinstance(item, Range):
-            symbolic = iter(inputs)
+            symbolic = iter(_host_numbers(w, inputs))
             bounds = ["" if b is None else next(symbolic) if b is SLOT else str(b) for b in item.bounds]
             parts.append(":".join(bounds) if bounds[2] else ":".join(bounds[:2]))
         elif isinstance(item, New):
             parts.append("None")
         else:
-            assert isinstance(item, Gather | Mask)
-            parts.append(inputs[0])
+            parts.append(w.value(inputs[0]))
     while len(parts) > 1 and parts[-1] == ":":
         parts.pop()
     return ", ".join(parts) or "()"
