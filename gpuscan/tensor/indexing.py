@@ -195,13 +195,14 @@ def _check(x: Variable, pattern: Pattern, slots: Sequence[Variable]) -> None:
     axis = 0
     for item, inputs in with_slots(pattern, slots):
         sizes = x.type.shape[axis : axis + axes_of(item)]
-        named = f"axis {axis} of {x.name or 'an array'}: {x.type}"
-        if isinstance(item, Mask):
-            _check_mask(inputs[0], sizes, named)
+        wrong = ""
+        if isinstance(item, Mask) and not _may_be(inputs[0].type.shape, sizes):
+            wrong = f"a mask of type {inputs[0].type} does not fit"
         elif isinstance(item, At | Gather) and sizes[0] is not None:
             outside = [p for p in _positions(item, inputs) if not -sizes[0] <= p < sizes[0]]
-            if outside:
-                raise ShapeError(f"index {outside[0]} is outside {named}")
+            wrong = f"index {outside[0]} is outside" if outside else ""
+        if wrong:
+            raise ShapeError(f"{wrong} axis {axis} of {x.name or 'an array'}: {x.type}")
         axis += axes_of(item)
 
 
@@ -213,9 +214,9 @@ def _positions(item: At | Gather, slots: Sequence[Variable]) -> list[int]:
     return [int(data.min()), int(data.max())] if data.size else []
 
 
-def _check_mask(mask: Variable, sizes: Shape, named: str) -> None:
-    if any(None not in (a, b) and a != b for a, b in zip(mask.type.shape, sizes, strict=True)):
-        raise ShapeError(f"a mask of type {mask.type} does not fit {named}")
+def _may_be(shape: Shape, other: Shape) -> bool:
+    """Whether two shapes of one rank can turn out to be the same."""
+    return all(None in (a, b) or a == b for a, b in zip(shape, other, strict=True))
 
 
 # ---- the shape that an index gives ----
@@ -312,7 +313,7 @@ class WriteIndex(Op):
         if not _fits(value.type.shape, part.shape):
             called = "inc_subtensor" if self.accumulate else "set_subtensor"
             raise ShapeError(
-                f"{called}: a value of {value.type} does not fit a part of {part} of {x.name or ''} {x.type}"
+                f"{called}: a value of {value.type} does not fit a part of {part} of {x.name or 'an array'} of {x.type}"
             )
         return (x.type,)
 

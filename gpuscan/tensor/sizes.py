@@ -131,6 +131,6 @@ def elements(vector: Variable, depth: int = 8) -> list[Variable] | None:
     if len(known) < len(operands):
         return None
     if isinstance(node.op, Join):
-        return [part for parts in known for part in parts]
+        return [cast(part, vector.dtype) for parts in known for part in parts]
     columns = zip(*(parts * count if len(parts) == 1 else parts for parts in known), strict=True)
     return [node.op(*column) for column in columns]

@@ -257,7 +257,7 @@ def test_values_written_take_the_arrays_dtype(dtype: str) -> None:
         ),
         (
             lambda m, v: m[0].set(m),
-            r"a value of float64\[3, 4\] does not fit a part of float64\[4\] of m float64\[3, 4\]",
+            r"a value of float64\[3, 4\] does not fit a part of float64\[4\] of m of float64\[3, 4\]",
         ),
         (lambda m, v: m[0, 0].set([1, 2]), r"a value of float64\[2\] does not fit a part of float64\[\]"),
     ],
