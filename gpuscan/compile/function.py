@@ -20,7 +20,7 @@ from gpuscan.compile.arguments import (
 from gpuscan.compile.devices import Program, make_program, resolve
 from gpuscan.compile.inputs import InputCheck
 from gpuscan.config import config
-from gpuscan.errors import ShapeError, counted
+from gpuscan.errors import LoopError, ShapeError, counted
 from gpuscan.graph import Graph, SharedVariable, TensorType, Variable, substitute
 from gpuscan.graph.operators import MEANING
 from gpuscan.rewrite import optimise
@@ -189,9 +189,10 @@ class Function:
     def _run(self, arguments: list[Any]) -> list[Any]:
         try:
             return self._program(arguments)
-        except ValueError:
+        except ValueError as error:
             # What NumPy says of shapes that do not fit names neither the operation nor its operands.
-            self._infer_shapes(arguments)
+            if not isinstance(error, LoopError | ShapeError):
+                self._infer_shapes(arguments)
             raise
 
     def _infer_shapes(self, arguments: Sequence[Any]) -> None:

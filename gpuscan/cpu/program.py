@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, final
 
 import numpy as np
 
 from gpuscan.errors import counted
-from gpuscan.graph import Graph
+from gpuscan.graph import Apply, Graph, sorted_nodes
 from gpuscan.host import write_function
 from gpuscan.loop import Loop, Scan, open_loop
 
@@ -46,9 +46,7 @@ class CpuProgram:
     def explain(self) -> Iterator[str]:
         """Yield lines that say how each loop runs and what it keeps."""
         yield "device cpu: one generated Python function over NumPy"
-        for node in self.graph.nodes:
-            if isinstance(node.op, Scan):
-                yield from _explain_loop(open_loop(node))
+        yield from _explain(self.graph.nodes)
 
     def plans(self) -> tuple[Any, ...]:
         """Return the plans of kernels: there are none."""
@@ -57,6 +55,15 @@ class CpuProgram:
     def source(self) -> str:
         """Return the generated Python text."""
         return self.function.source
+
+
+def _explain(nodes: Iterable[Apply], indent: str = "") -> Iterator[str]:
+    """Yield lines about the loops among `nodes`, and about the loops inside them."""
+    for node in nodes:
+        if isinstance(node.op, Scan):
+            loop = open_loop(node)
+            yield from (indent + line for line in _explain_loop(loop))
+            yield from _explain(sorted_nodes(loop.outputs, loop.reads), indent + "  ")
 
 
 def _explain_loop(loop: Loop) -> Iterator[str]:

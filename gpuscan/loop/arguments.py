@@ -48,7 +48,7 @@ def as_list(value: Any) -> list[Any]:
     """Return an argument that may be one thing, several or None as a list."""
     if value is None:
         return []
-    return list(value) if isinstance(value, list | tuple) else [value]
+    return list(value) if isinstance(value, list | tuple | range) else [value]
 
 
 # ---- one entry ----

@@ -295,6 +295,23 @@ def test_explain_on_the_cpu():
     )
 
 
+def test_explain_shows_loops_inside_loops():
+    x = gt.matrix("x")
+
+    def outer(row):
+        return gs.scan(lambda element, total: total + element, row, np.float64(0), name="inner", n_steps=3)[0][-1]
+
+    text = gs.function([x], gs.scan(outer, x, name="outer")[0], device="cpu").explain(file="str")
+    assert text is not None
+    assert text.splitlines()[2:] == [
+        "scan[outer]: a Python for, its length given by each call",
+        "  keeps the history of output_0",
+        "  scan[inner]: a Python for, of 3 steps",
+        "    state 'total' (float64[]): 1 past value in local variables",
+        "    keeps the final of total",
+    ]
+
+
 def test_explain_prints(capsys):
     x = gt.scalar("x")
     gs.function([x], x, device="cpu").explain()

@@ -16,7 +16,7 @@ def test_on_the_cpu(loop):
     check_loop(**arguments(loop), device="cpu")
 
 
-@settings(max_examples=30, **OPTIONS)
+@settings(max_examples=15, **OPTIONS)
 @given(LOOPS)
 def test_on_the_emulator(loop):
     check_loop(**arguments(loop), device="emulator")
