@@ -111,14 +111,26 @@ def shrink_by_hand(x, s, w):
     return out
 
 
+def absolute(x, s, w):
+    return gs.scan(lambda row, s, w: abs(s) * w + row, x, s, w)[0]
+
+
+def absolute_by_hand(x, s, w):
+    out = np.empty_like(x)
+    for t in range(len(x)):
+        s = abs(s) * w + x[t]
+        out[t] = s
+    return out
+
+
 def count(x, s, w):
-    return gs.scan(lambda row, n, w: n + gt.eq(row > w, row < w), x, gt.cast(s, "int64"), w)[0][-1]
+    return gs.scan(lambda row, n, w: n + gt.eq(row, w), x, gt.cast(s, "int64"), w)[0][-1]
 
 
 def count_by_hand(x, s, w):
     n = s.astype("int64")
     for t in range(len(x)):
-        n = n + ((x[t] > w) == (x[t] < w))
+        n = n + (x[t] == w)
     return n
 
 
@@ -173,7 +185,8 @@ CASES = {
     "logistic map, last value": Case(3, logistic, logistic_by_hand),
     "tanh(s * w + x)": Case(3, recurrent, recurrent_by_hand),
     "threshold with switch": Case(5, threshold, threshold_by_hand),
-    "counting equals": Case(4, count, count_by_hand),
+    "n + (x == w)": Case(2, count, count_by_hand),
+    "|s| * w + x": Case(3, absolute, absolute_by_hand),
     "sign(s) * max(|s| - w, 0) + x": Case(5, shrink, shrink_by_hand),
     "two lags": Case(5, fibonacci, fibonacci_by_hand),
     "GARCH, one emit": Case(7, garch, garch_by_hand),
