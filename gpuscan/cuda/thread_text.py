@@ -271,7 +271,7 @@ class _ThreadText:
         members = [f"{text};" for text in declared]
         return "\n".join(
             [
-                f"// {loop.title}: a lane a thread, rows loaded {plan.ahead} steps ahead.",
+                f"// {loop.title.encode('unicode_escape').decode()}: a lane a thread, rows loaded {plan.ahead} steps ahead.",
                 '#include "base.cuh"',
                 *(['#include "pointwise.cuh"'] if any("gs::" in line for line in self.code.advance) else []),
                 '#include "lane_loop.cuh"',

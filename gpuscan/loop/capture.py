@@ -53,7 +53,14 @@ def capture(loop: Loop, carried: Mapping[SharedVariable, Variable], unique: Call
 
 
 def _outer_values(outputs: Collection[Variable], inner: Collection[Variable]) -> list[Variable]:
-    """Return the values that `outputs` use and that depend on none of `inner`; constants stay where they are."""
+    """Return the values that `outputs` use and that depend on none of `inner`.
+
+    Constants that are numbers stay where they are; arrays are captured, as a kernel must be handed them.
+    """
     inside = dependents(outputs, inner)
     used = [v for node in sorted_nodes(outputs, inner) if node.outputs[0] in inside for v in node.inputs]
-    return list(dict.fromkeys(v for v in (*used, *outputs) if v not in inside and not isinstance(v, Constant)))
+    return list(dict.fromkeys(v for v in (*used, *outputs) if v not in inside and not _is_number(v)))
+
+
+def _is_number(v: Variable) -> bool:
+    return isinstance(v, Constant) and v.ndim == 0

@@ -67,7 +67,7 @@ def _operator(name: str) -> Callable[..., Any]:
 for _name in (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"),
     *("radd", "rsub", "rmul", "rtruediv", "rpow", "rfloordiv", "rmod", "rand", "ror", "rxor"),
-    *("lt", "le", "gt", "ge", "eq", "ne", "neg", "invert", "iadd"),
+    *("lt", "le", "gt", "ge", "eq", "ne", "neg", "abs", "invert", "iadd"),
 ):
     setattr(DeviceArray, f"__{_name}__", _operator(f"__{_name}__"))
 
@@ -99,8 +99,8 @@ class Arrays:
     name = "CuPy"
 
     def lookup(self, name: str) -> Any:
-        if name == "s_":
-            return np.s_
+        if name in ("s_", "abs"):
+            return {"s_": np.s_, "abs": abs}[name]
         if name in ("asarray", "array"):
             return lambda value, *dtype: DeviceArray(value.array if isinstance(value, DeviceArray) else value)
         if name == "add_at":

@@ -72,6 +72,12 @@ class TestReads:
         out, _ = gs.scan(lambda s, a, b, c: s * a + b - c, None, [init], [a, b, c], n_steps=5)
         run_both([init, a, b, c], out, normal(3, 4), 0.5, normal(4), normal(3, 1), device=device)
 
+    def test_an_array_that_is_part_of_the_step(self, device: str) -> None:
+        x = gt.matrix("x")
+        step = lambda row, s: (s * np.array([1.0, -1.0, 2.0]) + row, gt.constant([3.0, 4.0, 5.0]))  # noqa: E731
+        (states, same), _ = gs.scan(step, [x], [gt.zeros(3), None], name="a\nname")
+        run_both([x], [states, same], normal(4, 3), device=device)
+
     def test_a_scalar_computed_on_the_device(self, device: str) -> None:
         x = gt.vector("x")
         mean = x.mean()
