@@ -271,7 +271,7 @@ class _ThreadText:
         members = [f"{text};" for text in declared]
         return "\n".join(
             [
-                f"// {loop.title.encode('unicode_escape').decode()}: a lane a thread, rows loaded {plan.ahead} steps ahead.",
+                f"// {_one_line(loop.title)}: a lane a thread, rows loaded {plan.ahead} steps ahead.",
                 '#include "base.cuh"',
                 *(['#include "pointwise.cuh"'] if any("gs::" in line for line in self.code.advance) else []),
                 '#include "lane_loop.cuh"',
@@ -322,6 +322,10 @@ def _shifts(held: dict[int, str], new: int) -> list[str]:
     """Return the assignments that make a window ready for the next step, whose new row comes at offset `new`."""
     offsets = sorted(held, reverse=new == min(held))
     return [f"{held[to]} = {held[origin]};" for to, origin in pairwise(offsets)]
+
+
+def _one_line(title: str) -> str:
+    return title.encode("unicode_escape").decode()
 
 
 def _c_parameter(parameter: Parameter) -> str:
