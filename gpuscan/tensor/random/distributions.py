@@ -84,8 +84,9 @@ class Distribution:
         first parameter.
     core : callable
         From the axes that one element reads of each parameter to the axes it has in the sample.
-    counted : callable
-        From the same to the axes of random numbers that a batch element takes; by default those it has in the sample.
+    counted : callable or None
+        From the batch axes, and the same, to the axes of the elements that take random numbers; by default those of the
+        sample.
     c : str or None
         CUDA C++ of the sample of one thread, of type ``{T}``, from the state ``{state}``, the number of the element
         ``{element}`` and the parameters ``{0}``, ``{1}``, ... in ``{T}``, where `kind` is ``real``, else in their own
@@ -103,7 +104,7 @@ class Distribution:
     check: Callable[..., str | None] | None = None
 
     def shapes(self, size: Shape | None, parameters: Sequence[Shape]) -> tuple[Shape, Shape, Shape]:
-        """Return the batch axes of a sample, its other axes, and the axes of random numbers that an element takes.
+        """Return the batch axes of a sample, its other axes, and the axes of the elements that take random numbers.
 
         Parameters
         ----------
@@ -124,7 +125,7 @@ class Distribution:
             batch = size
         cores = [inner for _, inner in split]
         core = self.core(*cores)
-        return batch, core, core if self.counted is None else self.counted(*cores)
+        return batch, core, (*batch, *core) if self.counted is None else self.counted(batch, *cores)
 
 
 def _check_size(size: Shape, batch: Shape) -> None:
@@ -160,12 +161,16 @@ def _all_rows(x: Shape) -> Shape:
     return x
 
 
-def _one(*cores: Shape) -> Shape:
-    return ()
+def _batch(batch: Shape, *cores: Shape) -> Shape:
+    return batch
 
 
-def _first_axis(a: Shape, *weights: Shape) -> Shape:
+def _rows_of(batch: Shape, a: Shape, *weights: Shape) -> Shape:
     return a[:1]
+
+
+def _rows_each(batch: Shape, x: Shape) -> Shape:
+    return (*batch, *x[:1])
 
 
 # ---- what is checked of several parameters ----
@@ -250,16 +255,16 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     ),
     "categorical": Distribution((WEIGHTS,), samplers.categorical, "integer", check=_has_category),
     # choices and orders
-    "choice": Distribution((ROWS,), samplers.choice, "same", _rows, _one, check=_has_rows),
+    "choice": Distribution((ROWS,), samplers.choice, "same", _rows, _batch, check=_has_rows),
     "weighted_choice": Distribution(
-        (ROWS, ROW_WEIGHTS), samplers.weighted_choice, "same", _rows, _one, check=_has_weighted_rows
+        (ROWS, ROW_WEIGHTS), samplers.weighted_choice, "same", _rows, _batch, check=_has_weighted_rows
     ),
-    "subset": Distribution((ROWS,), samplers.subset, "same", _rows, _first_axis, check=_has_enough_rows),
+    "subset": Distribution((ROWS,), samplers.subset, "same", _rows, _rows_of, check=_has_enough_rows),
     "weighted_subset": Distribution(
-        (ROWS, ROW_WEIGHTS), samplers.weighted_subset, "same", _rows, _first_axis, check=_has_enough_rows
+        (ROWS, ROW_WEIGHTS), samplers.weighted_subset, "same", _rows, _rows_of, check=_has_enough_rows
     ),
     "permutation": Distribution(
-        (Parameter("x", rank=None, real=False),), samplers.permutation, "same", _all_rows, _first_axis
+        (Parameter("x", rank=None, real=False),), samplers.permutation, "same", _all_rows, _rows_each
     ),
     # vectors
     "multivariate_normal": Distribution(

@@ -133,7 +133,7 @@ class Drawer:
         if self.host:
             self._check(batch, values)
         following, bits = self._advance(state)
-        count = math.prod((*batch, *counted))
+        count = math.prod(counted)
         sampling = Sampling(self.xp, bits, count, batch, self.op.dtype)
         arranged = [self._arranged(p, v, batch) for p, v in zip(self.parameters, values, strict=True)]
         sample = self.spec.sample(sampling, *arranged).reshape((*batch, *core))
@@ -144,9 +144,10 @@ class Drawer:
         if self.scalar:  # the common cases, without what takes longer than to draw a few numbers
             shapes = {v.shape for v in values if v.ndim}
             if size is None and len(shapes) <= 1:
-                return (shapes.pop() if shapes else ()), (), ()
+                batch = shapes.pop() if shapes else ()
+                return batch, (), batch
             if size is not None and (shapes == {size} or (not shapes and min(size, default=0) >= 0)):
-                return size, (), ()
+                return size, (), size
         try:
             return self.spec.shapes(size, [v.shape for v in values])
         except ShapeError as error:

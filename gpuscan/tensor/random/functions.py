@@ -31,7 +31,7 @@ from gpuscan.tensor.pointwise import kind, promote
 from gpuscan.tensor.random.distributions import DISTRIBUTIONS
 from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.random.state import STATE_TYPE, check_state, is_generator, seeded_state, state_of_generator
-from gpuscan.tensor.shaping import as_sizes
+from gpuscan.tensor.sizes import as_sizes
 
 
 
