@@ -181,7 +181,7 @@ def _has_integers(size: tuple[int, ...], low: Any, high: Any) -> str | None:
 
 
 def _has_category(size: tuple[int, ...], p: Any) -> str | None:
-    return None if p.shape[-1] and np.all(p.sum(-1) > 0) or 0 in size else "p needs a probability above 0"
+    return None if (p.shape[-1] and np.all(p.sum(-1) > 0)) or 0 in size else "p needs a probability above 0"
 
 
 def _adds_up(size: tuple[int, ...], n: Any, p: Any) -> str | None:

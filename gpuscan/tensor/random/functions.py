@@ -34,7 +34,6 @@ from gpuscan.tensor.random.state import STATE_TYPE, check_state, is_generator, s
 from gpuscan.tensor.sizes import as_sizes
 
 
-
 def default_rng(seed: Any = None, name: str | None = None) -> SharedVariable:
     """Return a shared random state, to draw from with ``rng=`` and to advance by ``updates``.
 

@@ -139,7 +139,7 @@ def gamma(s: Sampling, shape: Any, scale: Any) -> Any:
 
 
 def beta(s: Sampling, alpha: Any, beta: Any) -> Any:
-    """``X / (X + Y)`` with gamma variates X and Y of shapes alpha and beta, from their logarithms: both may underflow."""
+    """``X / (X + Y)`` with gamma variates X and Y of these shapes; as logarithms, since both may underflow."""
     xp, double = s.xp, s.double()
     x, x_boost = _log_gamma(double, as_double(alpha), first=0, stride=4)
     y, y_boost = _log_gamma(double, as_double(beta), first=2, stride=4)
@@ -403,7 +403,7 @@ def _order(s: Sampling, rows: int, length: int) -> Any:
 
 
 def multivariate_normal(s: Sampling, mean: Any, cov: Any) -> Any:
-    """``mean + L z`` with standard normals z and the Cholesky factor ``L L' = cov``, which must be positive definite."""
+    """``mean + L z`` with standard normals z and the Cholesky factor ``L L' = cov``; cov must be positive definite."""
     z = s.double().normal().reshape(mean.shape)
     factor = s.xp.linalg.cholesky(as_double(cov))
     return mean + s.xp.matmul(factor, z[..., None])[..., 0]

@@ -71,7 +71,7 @@ class Sampling:
         return (number >> 11).astype(np.float64) * 2.0**-53
 
     def positive(self, which: int = 0, elements: Any = None) -> Any:
-        """Return uniforms in (0, 1] that are the finer the nearer they are to 0, so that logarithms have their tails."""
+        """Return uniforms in (0, 1], finer towards 0, so that their logarithms have the whole tail."""
         scale = np.float32(2.0**-64) if self.real == np.float32 else 2.0**-64
         return (self.number(which, elements) | 1).astype(self.real) * scale
 

@@ -35,9 +35,9 @@ class RandomStream:
     """Draws whose random states advance by themselves.
 
     It has a method for each function of `gpuscan.tensor.random` that draws, without `rng`. Every call of one makes a
-    shared random state, whose key is a hash of the seed and of how many states the stream made before, and whose default
-    update is the draw's next state. Functions apply default updates; inside `scan` the state is carried from step to
-    step, and what `scan` returns as updates must be passed on.
+    shared random state, whose key is a hash of the seed and of how many states the stream made before, and whose
+    default update is the draw's next state. Functions apply default updates; inside `scan` the state is carried from
+    step to step, and what `scan` returns as updates must be passed on.
 
     Parameters
     ----------

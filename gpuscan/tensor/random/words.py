@@ -18,7 +18,7 @@ AHEAD_ELEMENTS = 2048
 
 
 class Bits(ABC):
-    """64-bit random numbers of the elements of one draw; number ``which`` of an element comes from block ``which // 2``."""
+    """64-bit random numbers of the elements of one draw. Number ``which`` comes from block ``which // 2``."""
 
     @abstractmethod
     def numbers(self, which: int, count: int) -> Any:
