@@ -105,7 +105,8 @@ class Arrays:
             return lambda value, *dtype: DeviceArray(value.array if isinstance(value, DeviceArray) else value)
         if name == "add_at":
             return lambda array, index, value: np.add.at(array.array, unwrap(index), unwrap(value))
-        return on_device(getattr(np, name, None) or getattr(scipy.special, name))
+        modules = (np, scipy.special, np.linalg)
+        return on_device(next(getattr(module, name) for module in modules if hasattr(module, name)))
 
 
 class StandIn:

@@ -405,5 +405,5 @@ def _order(s: Sampling, rows: int, length: int) -> Any:
 def multivariate_normal(s: Sampling, mean: Any, cov: Any) -> Any:
     """``mean + L z`` with standard normals z and the Cholesky factor ``L L' = cov``; cov must be positive definite."""
     z = s.double().normal().reshape(mean.shape)
-    factor = s.xp.linalg.cholesky(as_double(cov))
+    factor = s.xp.cholesky(as_double(cov))
     return mean + s.xp.matmul(factor, z[..., None])[..., 0]
