@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuscan.graph import Apply
+from gpuscan.graph import Apply, Constant
 from gpuscan.host.arrays import NUMPY
 from gpuscan.host.writer import Writer
 from gpuscan.tensor.random.draw import Draw, Drawer, Functions
@@ -10,7 +10,9 @@ from gpuscan.tensor.random.draw import Draw, Drawer, Functions
 
 def write_draw(w: Writer, op: Draw, node: Apply) -> None:
     """Write the statement that draws."""
-    drawer = Drawer(op, Functions(w.arrays.lookup), host=w.arrays is NUMPY)
+    parameters = op.split(node.inputs)[2]
+    constant = [i for i, v in enumerate(parameters) if isinstance(v, Constant)]
+    drawer = Drawer(op, Functions(w.arrays.lookup), host=w.arrays is NUMPY, constant=constant)
     names = [w.fresh() for _ in node.outputs]
     w.line(f"{', '.join(names)} = {w.bind(drawer, f'draw_{op.distribution}')}({', '.join(w.values(node.inputs))})")
     for output, name in zip(node.outputs, names, strict=True):

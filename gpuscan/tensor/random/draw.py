@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -72,7 +72,7 @@ def _check_domain(name: str, parameter: Parameter, value: Any) -> None:
     """Raise ValueError if the values of a parameter, in NumPy, are not what the distribution is defined for."""
     if parameter.domain is ANY or not value.size:
         return
-    low, high = (value, value) if value.ndim == 0 else (value.min(), value.max())
+    low, high = (np.minimum.reduce(value, None), np.maximum.reduce(value, None)) if value.ndim else (value, value)
     if not parameter.domain.holds(low, high):
         found = low if not parameter.domain.holds(low, low) else high
         raise ValueError(f"{name}: {parameter.name} must be {parameter.domain.words}; found {found}")
@@ -108,16 +108,20 @@ class Drawer:
         The array module's functions, as attributes.
     host : bool
         Whether its arrays are NumPy's. Their values are checked, and what comes after a small draw is made ready.
+    constant : collection of int
+        Positions of parameters that are constants, which were checked when the graph was built.
     """
 
-    def __init__(self, op: Draw, xp: Any, host: bool) -> None:
+    def __init__(self, op: Draw, xp: Any, host: bool, constant: Collection[int] = ()) -> None:
         self.op = op
         self.xp = xp
         self.host = host
         self.name, self.spec = op.name, op.spec
         self.parameters = op.spec.parameters
-        self.checked = [(i, p) for i, p in enumerate(self.parameters) if p.domain is not ANY]
+        self.checked = [(i, p) for i, p in enumerate(self.parameters) if p.domain is not ANY and i not in constant]
         self.scalar = all(p.rank == 0 for p in self.parameters)
+        self.first = 1 + (op.axes or 0)
+        self.real = np.float32 if op.dtype == "float32" else np.float64
 
     def __call__(self, *inputs: Any) -> tuple[Any, Any]:
         """Return the next state and the sample.
@@ -127,29 +131,30 @@ class Drawer:
         ValueError
             On the host, if a parameter is outside of its domain.
         """
-        state, sizes, values = self.op.split(inputs)
-        size = None if self.op.axes is None else tuple(_int(n) for n in sizes)
-        batch, core, counted = self._shapes(size, values)
+        values: Sequence[Any] = inputs[self.first :]
+        size = None
+        if self.op.axes is not None:
+            size = tuple(map(int if self.host else _on_host, inputs[1 : self.first]))
+        batch, core, counted, arranged = self._shapes(size, values)
         if self.host:
             self._check(batch, values)
-        following, bits = self._advance(state)
-        count = math.prod(counted)
-        sampling = Sampling(self.xp, bits, count, batch, self.op.dtype)
-        arranged = [self._arranged(p, v, batch) for p, v in zip(self.parameters, values, strict=True)]
-        sample = self.spec.sample(sampling, *arranged).reshape((*batch, *core))
-        sample = sample if sample.dtype == self.op.dtype else sample.astype(self.op.dtype)
+        following, bits = self._advance(inputs[0])
+        sampling = Sampling(self.xp, bits, math.prod(counted), batch, self.real)
+        if not arranged:
+            values = [self._arranged(p, v, batch) for p, v in zip(self.parameters, values, strict=True)]
+        sample = self.spec.sample(sampling, *values).reshape((*batch, *core))
+        sample = sample.astype(self.op.dtype)  # a copy at any rate: what is kept ready is not given out
         return following, sample[()] if self.host and not sample.ndim else sample
 
-    def _shapes(self, size: tuple[int, ...] | None, values: Sequence[Any]) -> tuple[Any, Any, Any]:
+    def _shapes(self, size: tuple[int, ...] | None, values: Sequence[Any]) -> tuple[Any, Any, Any, bool]:
+        """Return the batch axes, the others, the axes of elements, and whether the parameters are arranged already."""
         if self.scalar:  # the common cases, without what takes longer than to draw a few numbers
             shapes = {v.shape for v in values if v.ndim}
-            if size is None and len(shapes) <= 1:
-                batch = shapes.pop() if shapes else ()
-                return batch, (), batch
-            if size is not None and (shapes == {size} or (not shapes and min(size, default=0) >= 0)):
-                return size, (), size
+            batch = size if size is not None else next(iter(shapes), ())
+            if not shapes - {batch} and min(batch, default=0) >= 0:
+                return batch, (), batch, not shapes or len(batch) == 1
         try:
-            return self.spec.shapes(size, [v.shape for v in values])
+            return *self.spec.shapes(size, [v.shape for v in values]), False
         except ShapeError as error:
             given = ", ".join(f"{p.name}: {v.shape}" for p, v in zip(self.parameters, values, strict=True))
             raise ShapeError(f"{self.name}({given}): {error}") from None
@@ -180,5 +185,5 @@ class Drawer:
         return value if len(batch) == 1 else value.reshape((math.prod(batch), *inner))
 
 
-def _int(size: Any) -> int:
+def _on_host(size: Any) -> int:
     return int(size.get() if hasattr(size, "get") else size)

@@ -95,7 +95,7 @@ def logistic(s: Sampling, loc: Any, scale: Any) -> Any:
 def cauchy(s: Sampling, loc: Any, scale: Any) -> Any:
     """Inversion on either side of the median: ``cot(pi h)`` with h in (0, 1/2], and a random sign."""
     sign, half = s.signed()
-    return loc + scale * (sign / s.xp.tan(s.real.type(np.pi) * half))
+    return loc + scale * (sign / s.xp.tan(s.real(np.pi) * half))
 
 
 # ---- the gamma family ----

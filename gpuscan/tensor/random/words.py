@@ -1,8 +1,10 @@
-"""The random bits of one draw, for samplers written over any array module."""
+"""The random numbers of one draw's elements, for samplers written over any array module."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, final
 
@@ -17,21 +19,32 @@ AHEAD_ELEMENTS = 2048
 """How many elements are then computed at once: the 100 array operations of Philox take as long for one."""
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """What each element makes of the two 64-bit numbers of one of its blocks: ``of(xp, first, second)``.
+
+    Transforms are compared by identity, and made once.
+    """
+
+    of: Callable[[Any, Any, Any], Any]
+
+
 class Bits(ABC):
-    """64-bit random numbers of the elements of one draw. Number ``which`` comes from block ``which // 2``."""
+    """The blocks of the elements of one draw."""
 
     @abstractmethod
-    def numbers(self, which: int, count: int) -> Any:
-        """Return number `which` of each of the elements 0 to `count`, a vector of uint64."""
+    def values(self, transform: Transform, block: int, count: int) -> Any:
+        """Return what the elements 0 to `count` make of block `block`, a vector."""
 
     @abstractmethod
-    def numbers_at(self, which: int, count: int, elements: Any) -> Any:
-        """Return number `which` of some of `count` elements, given by their positions."""
+    def values_at(self, transform: Transform, block: int, count: int, elements: Any) -> Any:
+        """Return what some of `count` elements, given by their positions, make of it."""
 
 
 @final
 class HostBits(Bits):
-    """Bits as NumPy arrays. A loop draws a few elements again and again: those of the next draws are kept ready.
+    """Blocks in NumPy. A loop draws a few elements again and again: those of the next draws are kept ready.
 
     Parameters
     ----------
@@ -43,37 +56,37 @@ class HostBits(Bits):
         self.key, self.draw = key, draw
         self._blocks: dict[int, tuple[Any, Any]] = {}
 
-    def numbers(self, which: int, count: int) -> Any:
-        block, half = divmod(which, 2)
-        if count > MOST_AHEAD:
-            if block not in self._blocks:
-                self._blocks[block] = block_bits(self.key, self.draw, np.arange(count, dtype=np.uint64), block)
-            return self._blocks[block][half]
-        ahead = AHEAD_ELEMENTS // max(count, 1)
-        several, position = divmod(self.draw, ahead)
-        return _several_draws(self.key, several, ahead, count, block)[half][position]
+    def values(self, transform: Transform, block: int, count: int) -> Any:
+        if count <= MOST_AHEAD:
+            ahead = AHEAD_ELEMENTS // (count or 1)
+            several, position = divmod(self.draw, ahead)
+            return _of_several_draws(transform, self.key, several, ahead, count, block)[position]
+        if block not in self._blocks:
+            self._blocks[block] = block_bits(self.key, self.draw, np.arange(count, dtype=np.uint64), block)
+        return transform.of(np, *self._blocks[block])
 
-    def numbers_at(self, which: int, count: int, elements: Any) -> Any:
-        block, half = divmod(which, 2)
-        if count <= MOST_AHEAD or block in self._blocks:
-            return self.numbers(which, count)[elements]
-        return block_bits(self.key, self.draw, elements.astype(np.uint64), block)[half]
+    def values_at(self, transform: Transform, block: int, count: int, elements: Any) -> Any:
+        if count <= MOST_AHEAD:
+            return self.values(transform, block, count)[elements]
+        if block in self._blocks:
+            return transform.of(np, *(numbers[elements] for numbers in self._blocks[block]))
+        return transform.of(np, *block_bits(self.key, self.draw, elements.astype(np.uint64), block))
 
 
-@lru_cache(maxsize=64)
-def _several_draws(key: int, several: int, ahead: int, count: int, block: int) -> tuple[Any, Any]:
-    """Return one block of `count` elements of `ahead` draws, a row a draw; a row counted from ``several * ahead``."""
+@lru_cache(maxsize=128)
+def _of_several_draws(transform: Transform, key: int, several: int, ahead: int, count: int, block: int) -> Any:
+    """Return what `count` elements of `ahead` draws make of a block, a row a draw, from ``several * ahead`` on."""
     first = several * ahead
     draws = np.array([(first + i) % 2**64 for i in range(ahead)], dtype=np.uint64)[:, None]
-    found = block_bits(key, draws, np.arange(count, dtype=np.uint64), block)
-    for array in found:
-        array.flags.writeable = False  # every draw gets views of it
+    with np.errstate(all="ignore"):
+        found = transform.of(np, *block_bits(key, draws, np.arange(count, dtype=np.uint64), block))
+    found.flags.writeable = False  # every draw gets a view of it
     return found
 
 
 @final
 class DeviceBits(Bits):
-    """Bits as arrays of another array module; the state is read where it is, without waiting for it.
+    """Blocks as arrays of another array module; the state is read where it is, without waiting for it.
 
     Parameters
     ----------
@@ -87,13 +100,11 @@ class DeviceBits(Bits):
         self.xp, self.key, self.draw = xp, state[0:1], state[1:2]
         self._blocks: dict[int, tuple[Any, Any]] = {}
 
-    def numbers(self, which: int, count: int) -> Any:
-        block, half = divmod(which, 2)
+    def values(self, transform: Transform, block: int, count: int) -> Any:
         if block not in self._blocks:
             elements = self.xp.arange(count, dtype="uint64")
             self._blocks[block] = block_bits(self.key, self.draw, elements, block)
-        return self._blocks[block][half]
+        return transform.of(self.xp, *self._blocks[block])
 
-    def numbers_at(self, which: int, count: int, elements: Any) -> Any:
-        block, half = divmod(which, 2)
-        return block_bits(self.key, self.draw, elements.astype("uint64"), block)[half]
+    def values_at(self, transform: Transform, block: int, count: int, elements: Any) -> Any:
+        return transform.of(self.xp, *block_bits(self.key, self.draw, elements.astype("uint64"), block))

@@ -9,6 +9,7 @@ from gpuscan.cuda.device import open_device
 from gpuscan.cuda.kernel import Kernel, Parameter
 from gpuscan.cuda.source import splice
 from gpuscan.tensor.random.philox import block_bits, philox4x32
+from gpuscan.tensor.random.sampling import NUMBER
 from gpuscan.tensor.random.words import DeviceBits, HostBits
 
 # Random123, file kat_vectors, lines "philox4x32 10": counter, key, words.
@@ -103,9 +104,9 @@ def test_draws_kept_ready_are_those_made_one_by_one(count):
     for draw in (0, 1, 2047, 2048, 2**64 - 1):
         for which in (0, 1, 5):
             expected = block_bits(9, draw, np.arange(count, dtype=np.uint64), which // 2)[which % 2]
-            np.testing.assert_array_equal(HostBits(9, draw).numbers(which, count), expected)
+            asked = NUMBER[which % 2], which // 2, count
             some = np.array([count - 1, 0])
-            np.testing.assert_array_equal(HostBits(9, draw).numbers_at(which, count, some), expected[some])
-            on_device = DeviceBits(np, np.array([9, draw], np.uint64))
-            np.testing.assert_array_equal(on_device.numbers(which, count), expected)
-            np.testing.assert_array_equal(on_device.numbers_at(which, count, some), expected[some])
+            for bits in (HostBits(9, draw), DeviceBits(np, np.array([9, draw], np.uint64))):
+                np.testing.assert_array_equal(bits.values_at(*asked, some), expected[some])
+                np.testing.assert_array_equal(bits.values(*asked), expected)
+                np.testing.assert_array_equal(bits.values_at(*asked, some), expected[some])
