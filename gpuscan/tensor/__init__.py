@@ -1,7 +1,7 @@
 """Symbolic arrays: inputs, arithmetic, reductions, products, shapes, indexing and creation, in NumPy's words."""
 
 from gpuscan.tensor import methods as _methods
-from gpuscan.tensor import random
+from gpuscan.tensor import random as random
 from gpuscan.tensor.convert import (
     as_tensor_variable,
     cast,
@@ -293,6 +293,4 @@ __all__ = [
     "concatenate", "join", "repeat", "split", "stack", "tile",
     # parts of arrays
     "inc_subtensor", "set_subtensor", "take",
-    # draws
-    "random",
 ]  # fmt: skip

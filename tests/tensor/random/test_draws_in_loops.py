@@ -314,9 +314,7 @@ def test_gibbs_chain_with_everything_passed():
         return trng.binomial(size=vsample.shape, n=1, p=vmean, dtype=gs.config.floatX)
 
     sample = gt.vector()
-    chain, updates = gs.scan(
-        one_step, outputs_info=sample, non_sequences=[W, bvis, bhid], n_steps=10, strict=True
-    )
+    chain, updates = gs.scan(one_step, outputs_info=sample, non_sequences=[W, bvis, bhid], n_steps=10, strict=True)
     gibbs10 = gs.function([sample], chain[-1], updates=updates)
     assert gibbs10(np.zeros(2)).dtype == "float64"
 
@@ -339,9 +337,7 @@ def test_sampling_without_replacement_with_updates(device):
         idx, next_rng = sample_from_pvect(p, rng)
         return (set_p_to_zero(p, idx), idx), {rng: next_rng}
 
-    [_, samples], updates = gs.scan(
-        sample, outputs_info=[probabilities, None], non_sequences=[rng], n_steps=nb_samples
-    )
+    [_, samples], updates = gs.scan(sample, outputs_info=[probabilities, None], non_sequences=[rng], n_steps=nb_samples)
     f = gs.function([probabilities, nb_samples], samples, updates=updates, device=device)
     drawn = np.array([f(np.array([0.6, 0.3, 0.1]), 2) for _ in range(60)])
     check_without_replacement(drawn)
