@@ -15,6 +15,7 @@ import scipy.special
 from gpuscan.cuda import emulator
 from gpuscan.cuda.gpu import KNOWN_GPUS
 from gpuscan.cuda.kernel import Kernel, Launcher
+from gpuscan.cuda.random import RandomBlocks
 
 
 class DeviceArray:
@@ -101,6 +102,8 @@ class Arrays:
     def lookup(self, name: str) -> Any:
         if name == "s_":
             return np.s_
+        if name == "random_blocks":
+            return RandomBlocks(StandIn())
         if name in ("asarray", "array"):
             return lambda value, *dtype: DeviceArray(value.array if isinstance(value, DeviceArray) else value)
         if name == "add_at":

@@ -86,25 +86,25 @@ def _of_several_draws(transform: Transform, key: int, several: int, ahead: int, 
 
 @final
 class DeviceBits(Bits):
-    """Blocks as arrays of another array module; the state is read where it is, without waiting for it.
+    """Blocks in the memory of a device; the state is read where it is, without waiting for it.
 
     Parameters
     ----------
     xp : object
-        The array module's functions.
+        The functions of the device's array module, with one more: ``random_blocks(state, elements, block)`` returns
+        the two numbers of a block of each of these elements.
     state : array of uint64
-        The random state, in its memory.
+        The random state.
     """
 
     def __init__(self, xp: Any, state: Any) -> None:
-        self.xp, self.key, self.draw = xp, state[0:1], state[1:2]
+        self.xp, self.state = xp, state
         self._blocks: dict[int, tuple[Any, Any]] = {}
 
     def values(self, transform: Transform, block: int, count: int) -> Any:
         if block not in self._blocks:
-            elements = self.xp.arange(count, dtype="uint64")
-            self._blocks[block] = block_bits(self.key, self.draw, elements, block)
+            self._blocks[block] = self.xp.random_blocks(self.state, self.xp.arange(count, dtype="int64"), block)
         return transform.of(self.xp, *self._blocks[block])
 
     def values_at(self, transform: Transform, block: int, count: int, elements: Any) -> Any:
-        return transform.of(self.xp, *block_bits(self.key, self.draw, elements.astype("uint64"), block))
+        return transform.of(self.xp, *self.xp.random_blocks(self.state, elements, block))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gpuscan.cuda.device import open_device
 from gpuscan.cuda.kernel import Kernel, Parameter
+from gpuscan.cuda.random import RandomBlocks
 from gpuscan.cuda.source import splice
+from gpuscan.tensor.random.draw import Functions
 from gpuscan.tensor.random.philox import block_bits, philox4x32
 from gpuscan.tensor.random.sampling import NUMBER
 from gpuscan.tensor.random.words import DeviceBits, HostBits
@@ -106,7 +110,21 @@ def test_draws_kept_ready_are_those_made_one_by_one(count):
             expected = block_bits(9, draw, np.arange(count, dtype=np.uint64), which // 2)[which % 2]
             asked = NUMBER[which % 2], which // 2, count
             some = np.array([count - 1, 0])
-            for bits in (HostBits(9, draw), DeviceBits(np, np.array([9, draw], np.uint64))):
-                np.testing.assert_array_equal(bits.values_at(*asked, some), expected[some])
-                np.testing.assert_array_equal(bits.values(*asked), expected)
-                np.testing.assert_array_equal(bits.values_at(*asked, some), expected[some])
+            np.testing.assert_array_equal(HostBits(9, draw).values_at(*asked, some), expected[some])
+            bits = HostBits(9, draw)
+            np.testing.assert_array_equal(bits.values(*asked), expected)
+            np.testing.assert_array_equal(bits.values_at(*asked, some), expected[some])
+
+
+@pytest.mark.parametrize("count", [0, 1, 257])
+def test_bits_in_the_memory_of_a_device(count, device):
+    with device.active():
+        xp = Functions(replace(device.arrays, extra={"random_blocks": RandomBlocks(device)}).lookup)
+        bits = DeviceBits(xp, device.as_array(np.array([9, 2**64 - 1], np.uint64), "uint64"))
+        for which in (0, 1, 5):
+            expected = block_bits(9, 2**64 - 1, np.arange(count, dtype=np.uint64), which // 2)[which % 2]
+            asked = NUMBER[which % 2], which // 2, count
+            some = np.arange(count)[::-1]
+            np.testing.assert_array_equal(device.to_host(bits.values(*asked)), expected)
+            found = bits.values_at(*asked, device.as_array(some, "int64"))
+            np.testing.assert_array_equal(device.to_host(found), expected[some])
