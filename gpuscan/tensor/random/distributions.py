@@ -243,13 +243,26 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         (LOC, SCALE), samplers.cauchy, c="gs::shifted({0}, {1}, gs::cauchy<{T}>({state}, {element}))"
     ),
     # the gamma family
-    "gamma": Distribution((Parameter("shape", NOT_NEGATIVE), SCALE), samplers.gamma),
-    "beta": Distribution((Parameter("alpha", POSITIVE), Parameter("beta", POSITIVE)), samplers.beta),
-    "student_t": Distribution((Parameter("df", POSITIVE), LOC, SCALE), samplers.student_t),
+    "gamma": Distribution(
+        (Parameter("shape", NOT_NEGATIVE), SCALE), samplers.gamma, c="gs::gamma<{T}>({state}, {element}, {0}, {1})"
+    ),
+    "beta": Distribution(
+        (Parameter("alpha", POSITIVE), Parameter("beta", POSITIVE)), samplers.beta,
+        c="gs::beta<{T}>({state}, {element}, {0}, {1})",
+    ),
+    "student_t": Distribution(
+        (Parameter("df", POSITIVE), LOC, SCALE), samplers.student_t,
+        c="gs::student_t<{T}>({state}, {element}, {0}, {1}, {2})",
+    ),
     "dirichlet": Distribution((Parameter("alphas", POSITIVE, rank=1),), samplers.dirichlet, core=_of_vector),
     # counts
-    "poisson": Distribution((Parameter("lam", NOT_NEGATIVE),), samplers.poisson, "integer"),
-    "binomial": Distribution((COUNT, Parameter("p", PROBABILITY)), samplers.binomial, "integer"),
+    "poisson": Distribution(
+        (Parameter("lam", NOT_NEGATIVE),), samplers.poisson, "integer", c="gs::poisson({state}, {element}, {0})"
+    ),
+    "binomial": Distribution(
+        (COUNT, Parameter("p", PROBABILITY)), samplers.binomial, "integer",
+        c="gs::binomial({state}, {element}, {0}, {1})",
+    ),
     "multinomial": Distribution(
         (COUNT, Parameter("p", PROBABILITY, rank=1)), samplers.multinomial, "integer", _of_vector, check=_adds_up
     ),

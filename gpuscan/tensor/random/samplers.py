@@ -120,7 +120,8 @@ def _log_gamma(s: Sampling, alpha: Any, first: int = 0, stride: int = 2, element
         block = first + stride * number
         d_, c_ = at(d, at_elements), at(c, at_elements)
         x = s.normal(block, at_elements)
-        cube = (1 + c_ * x) ** 3
+        root = 1 + c_ * x
+        cube = root * root * root
         inside = cube > 0
         bound = x * x / 2 + d_ * (1 - cube + xp.log(xp.where(inside, cube, 1)))
         return d_ * cube, inside & (xp.log(s.positive(2 * block + 2, at_elements)) < bound)

@@ -82,6 +82,44 @@ def test_integers_in_a_kernel_are_equal_bit_for_bit():
     assert_same(*runs(make, np.linspace(0, 1, 50)))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rejections_in_a_kernel(dtype):
+    def make():
+        shapes = gt.vector("shapes")
+
+        def step(rng):
+            rng, a = rng.gamma(shapes, scale=2.0, size=(20, 6), dtype=dtype)
+            rng, b = rng.beta(shapes, 0.3, size=(20, 6), dtype=dtype)
+            rng, c = rng.student_t(shapes, 0.0, 2.0, size=(20, 6), dtype=dtype)
+            return a, b, c, rng
+
+        outputs, _ = gs.scan(step, outputs_info=[None] * 3 + [random.default_rng(5)], n_steps=40)
+        return [shapes], outputs, None
+
+    cpu, emulator = runs(make, np.array([0.05, 0.5, 1.0, 1.5, 20.0, 1e4]))
+    for expected, found in zip(cpu, emulator, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-13 if dtype == "float64" else 1e-6)
+
+
+def test_counts_in_a_kernel_are_equal():
+    def make():
+        means, n, p = gt.vector("means"), gt.lcol("n"), gt.vector("p")
+
+        def step(rng):
+            rng, a = rng.poisson(means, size=(7, 8))
+            rng, b = rng.binomial(n, p, size=(7, 8))
+            rng, c = rng.binomial(1, p.astype("float32"), size=(7, 8), dtype="int32")
+            return a, b, c, rng
+
+        outputs, _ = gs.scan(step, outputs_info=[None] * 3 + [random.default_rng(5)], n_steps=100)
+        return [means, n, p], outputs, None
+
+    means = np.array([0.0, 0.1, 3.0, 9.9, 10.0, 30.0, 1e4, 1e9])
+    n = np.array([[0], [1], [2], [15], [100], [10**4], [10**9]])
+    p = np.array([0.0, 1e-8, 0.1, 0.3, 0.5, 0.77, 0.999, 1.0])
+    assert_same(*runs(make, means, n, p))
+
+
 def test_elements_of_a_draw_that_lanes_share():
     def make():
         def step(x, rng):
@@ -136,7 +174,7 @@ def test_a_state_with_lags_and_one_that_stays():
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        (lambda x, rng: (x + rng.gamma(2.0, size=3)[1], rng), "a thread cannot draw gamma by itself"),
+        (lambda x, rng: (x + rng.permutation(3)[1], rng), "a thread cannot draw permutation by itself"),
         (lambda x, rng: (x + rng.normal(size=3)[1], rng * 1), "computes with a random state"),
         (lambda x, rng: (x + rng.normal(size=3)[1] + rng[1].astype("float64"), rng), "mixes lanes|random state"),
     ],
