@@ -89,7 +89,7 @@ __device__ __forceinline__ T cauchy(RandomState state, long long element) {
     return sign_of<T>(bits) / tan(T(3.141592653589793238) * half_uniform<T>(bits));
 }
 
-// ---- rejection, in double precision for every T; an element that is always rejected has a parameter that is not allowed
+// ---- rejection, in double precision for every T; what is always rejected has a parameter that is not allowed
 
 constexpr int MOST_ATTEMPTS = 1000;
 __device__ __forceinline__ double no_sample() { return __longlong_as_double(0x7ff8000000000000ll); }
