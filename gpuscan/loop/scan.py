@@ -80,6 +80,7 @@ def scan(
         ran; the initial values are not among them.
     updates : dict
         For each shared variable that `fn` updates, its value after the last step. Pass it to ``function(updates=)``.
+        The random states of a `RandomStream` that `fn` draws from are among them.
 
     Raises
     ------
