@@ -37,7 +37,7 @@ CONTINUOUS = [
     ("logistic", (1.0, 2.0), stats.logistic(1, 2)),
     ("cauchy", (1.0, 2.0), stats.cauchy(1, 2)),
     *(("gamma", (a, 0.5), stats.gamma(a, scale=2)) for a in (0.05, 0.3, 0.99, 1.0, 1.7, 30.0, 1e5)),
-    *(("beta", (a, b), stats.beta(a, b)) for a, b in ((0.5, 0.5), (1.0, 1.0), (2.0, 5.0), (50.0, 0.3), (0.05, 0.1))),
+    *(("beta", (a, b), stats.beta(a, b)) for a, b in ((0.5, 0.5), (1.0, 1.0), (2.0, 5.0), (50.0, 0.3), (0.05, 3.0))),
     *(("student_t", (df, 1.0, 2.0), stats.t(df, 1, 2)) for df in (0.3, 1.0, 3.0, 40.0)),
 ]
 
