@@ -94,6 +94,39 @@ def read_updates(updates: Any) -> list[tuple[SharedVariable, Variable]]:
     return [(shared, _fit_update(shared, value)) for shared, value in pairs]
 
 
+def default_updates(
+    wanted: Sequence[Variable], updates: Sequence[tuple[SharedVariable, Variable]], without: Any
+) -> list[tuple[SharedVariable, Variable]]:
+    """Return the default updates of the shared variables that `wanted`, `updates` and they themselves depend on.
+
+    Parameters
+    ----------
+    wanted : sequence of Variable
+        What a call returns.
+    updates : sequence of pairs
+        The updates asked for, which take the place of defaults.
+    without : bool or collection of SharedVariable
+        Whether to leave out all defaults, or which.
+
+    Raises
+    ------
+    DtypeError, ShapeError
+        If a value does not fit its shared variable.
+    """
+    if without is True:
+        return []
+    kept = {shared for shared, _ in updates} | set(without or ())
+    found: list[tuple[SharedVariable, Variable]] = []
+    look = [*wanted, *(value for _, value in updates)]
+    while look:
+        shared = [v for v in leaves(look) if isinstance(v, SharedVariable) and v not in kept]
+        fresh = [(s, _fit_update(s, s.default_update)) for s in shared if s.default_update is not None]
+        kept.update(shared)
+        found += fresh
+        look = [value for _, value in fresh]
+    return found
+
+
 def read_givens(givens: Any) -> dict[Variable, Variable]:
     """Return what to compute with in place of which variables.
 

@@ -11,6 +11,7 @@ import numpy as np
 from gpuscan.compile.arguments import (
     Structure,
     check_used,
+    default_updates,
     find_shared,
     label,
     read_givens,
@@ -34,6 +35,7 @@ def function(
     *,
     updates: Mapping[SharedVariable, Any] | Iterable[tuple[SharedVariable, Any]] | None = None,
     givens: Mapping[Variable, Any] | Iterable[tuple[Variable, Any]] | None = None,
+    no_default_updates: bool | Iterable[SharedVariable] = False,
     device: str | None = None,
     placement: str = "auto",
     on_unused_input: str = "raise",
@@ -50,6 +52,9 @@ def function(
         What a call returns: one array, a list or a dict of arrays; without it, None.
     updates : mapping or pairs, optional
         For each shared variable its value after a call that succeeded.
+    no_default_updates : bool or iterable of SharedVariable
+        Whether, or for which shared variables, to leave out the updates that they have by themselves, as the random
+        states of a `RandomStream` do.
     givens : mapping or pairs, optional
         What to compute with in place of variables of the graph.
     device : str, optional
@@ -84,6 +89,7 @@ def function(
         raise ValueError(f"function: placement must be one of {', '.join(PLACEMENTS)}; found {placement!r}")
     structure = Structure(outputs)
     pairs = read_updates(updates)
+    pairs += default_updates(structure.variables, pairs, no_default_updates)
     wanted = substitute([*structure.variables, *(value for _, value in pairs)], read_givens(givens))
     shared = find_shared(wanted, inputs)
     check_used(inputs, wanted, on_unused_input)

@@ -126,5 +126,5 @@ def _add_at(array: Any, index: Any, value: Any) -> None:
     cupyx.scatter_add(array, index, value)
 
 
-CUPY = ArrayModule("CuPy", ("cupy", "cupyx.scipy.special"), {"add_at": _add_at, "s_": np.s_, "abs": abs})
+CUPY = ArrayModule("CuPy", ("cupy", "cupyx.scipy.special", "cupy.linalg"), {"add_at": _add_at, "s_": np.s_, "abs": abs})
 """CuPy's counterparts of what generated Python code calls."""

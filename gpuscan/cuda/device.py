@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Protocol, final
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from gpuscan.cuda import arrays, emulator, launch
 from gpuscan.cuda.gpu import EMULATED_GPU, GPU
 from gpuscan.cuda.kernel import Kernel, Launcher
+from gpuscan.cuda.random import RandomBlocks
 from gpuscan.host import NUMPY, ArrayModule
 
 
@@ -87,12 +89,11 @@ class CudaDevice:
         Which one, as CUDA counts them.
     """
 
-    arrays = arrays.CUPY
-
     def __init__(self, index: int) -> None:
         self.index = index
         self.name = f"cuda:{index}"
         self.gpu: GPU = launch.describe_gpu(index)
+        self.arrays = replace(arrays.CUPY, extra={**arrays.CUPY.extra, "random_blocks": RandomBlocks(self)})
 
     def active(self) -> AbstractContextManager[Any]:
         return arrays.device_scope(self.index)

@@ -9,6 +9,7 @@ import numpy as np
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.tensor.pointwise import Cast, Pointwise
+from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle
 
 
@@ -65,3 +66,33 @@ def expression(node: Apply, operands: list[str]) -> str:
     dtypes, _ = op.dtypes(node.inputs)
     converted = [convert(text, v.dtype, dtype) for text, v, dtype in zip(operands, node.inputs, dtypes, strict=True)]
     return op.spec.c.format(*converted)
+
+
+def sample(node: Apply, operands: list[str], element: str) -> str:
+    """Return the expression that draws one element of a sample.
+
+    Parameters
+    ----------
+    node : Apply
+        The draw.
+    operands : list of str
+        Texts of the state and of the parameters.
+    element : str
+        Which element.
+    """
+    op, dtype = node.op, node.outputs[1].dtype
+    assert isinstance(op, Draw) and op.spec.c is not None
+    state, *parameters = operands
+    of_sample = {"T": C_TYPES[dtype], "state": state, "element": element}
+    text = op.spec.c.format(*(f"({p})" for p in parameters), **of_sample)
+    return text if op.spec.kind == "real" else f"({C_TYPES[dtype]})({text})"
+
+
+def state_literal(constant: Constant) -> str:
+    """Return the text of a random state that is known when the text is written."""
+    key, draws = constant.data.tolist()
+    return f"{STATE_TYPE}{{{key}ull, {draws}ull}}"
+
+
+STATE_TYPE = "gs::RandomState"
+"""CUDA C++ type of random states, in ``kernels/philox.cuh``."""

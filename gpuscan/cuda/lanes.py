@@ -2,6 +2,8 @@
 
 The values of a pointwise step broadcast against each other. Their common shape is that of the lanes: element i of every
 result depends only on what stands at position i of its operands, broadcast.
+
+Random states are apart from this: a state is one value, not two elements, and every lane has the same.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from gpuscan.cuda.plan import row_of
 from gpuscan.graph import Apply, Constant, Variable, broadcast_shapes, sorted_nodes
 from gpuscan.loop import Loop
 from gpuscan.tensor.pointwise import Cast, Pointwise
+from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle
 
 
@@ -28,7 +31,21 @@ def step_nodes(loop: Loop) -> list[Apply]:
 
 def operands_of(node: Apply) -> Sequence[Variable]:
     """Return the inputs of a node whose elements it reads; of the others it takes only a size, or a shape."""
+    if isinstance(node.op, Draw):
+        state, _, parameters = node.op.split(node.inputs)
+        return [state, *parameters]
     return node.inputs[:1] if isinstance(node.op, BroadcastTo) else node.inputs
+
+
+def random_states(loop: Loop) -> set[Variable]:
+    """Return the values of a step that are random states: what draws take and give, and what they are carried as."""
+    draws = [node for node in step_nodes(loop) if isinstance(node.op, Draw)]
+    found = {v for node in draws for v in (node.inputs[0], node.outputs[0])}
+    for state in loop.states:
+        carried = {state.next, *state.reads.values()}
+        if found & carried:
+            found |= carried
+    return found
 
 
 def refuse_lanes(loop: Loop) -> str | None:
@@ -36,8 +53,9 @@ def refuse_lanes(loop: Loop) -> str | None:
 
     The loop's shapes must be known.
     """
+    states = random_states(loop)
     for node in step_nodes(loop):
-        if (reason := _mixes(node)) is not None:
+        if (reason := _mixes(node) or _opens(node, states)) is not None:
             return f"{reason} (made at {node.where})"
     for value in loop.outputs:
         if None in value.type.shape:
@@ -60,7 +78,21 @@ def _mixes(node: Apply) -> str | None:
         return None if _keeps_alignment(op, node.inputs[0]) else f"{op} moves elements to other lanes"
     if isinstance(op, Dim):
         return f"{op} of a shape that depends on values"
+    if isinstance(op, Draw):
+        return _refuse_draw(op, node)
     return f"{op} mixes lanes"
+
+
+def _refuse_draw(op: Draw, node: Apply) -> str | None:
+    if op.spec.c is None:
+        return f"a thread cannot draw {op} by itself"
+    unknown = any(size.known is None for size in op.split(node.inputs)[1])
+    return f"{op} of a size that depends on values" if unknown else None
+
+
+def _opens(node: Apply, states: set[Variable]) -> str | None:
+    operands = operands_of(node)[1:] if isinstance(node.op, Draw) else operands_of(node)
+    return f"{node.op} computes with a random state" if any(v in states for v in operands) else None
 
 
 def _keeps_alignment(op: DimShuffle, x: Variable) -> bool:
@@ -75,7 +107,8 @@ def _keeps_alignment(op: DimShuffle, x: Variable) -> bool:
 def lane_shape(loop: Loop) -> tuple[int, ...]:
     """Return the sizes of the axes of the lanes."""
     values = {v for node in step_nodes(loop) for v in (*operands_of(node), *node.outputs)}
-    shapes = [row_of(v) for v in (*values, *loop.outputs, *loop.reads)]
+    values.update(loop.outputs, loop.reads)
+    shapes = [row_of(v) for v in values - random_states(loop)]
     return tuple(size for size in broadcast_shapes(shapes) if size is not None)
 
 

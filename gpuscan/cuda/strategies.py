@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.kernel import C_TYPES
-from gpuscan.cuda.lanes import lane_shape, refuse_lanes, step_nodes
+from gpuscan.cuda.lanes import lane_shape, random_states, refuse_lanes, step_nodes
 from gpuscan.cuda.plan import KernelPlan, Place, Traffic, row_of
 from gpuscan.graph import TensorType
 from gpuscan.loop import Loop, result_type
@@ -121,7 +121,8 @@ def _refuse_dtypes(loop: Loop) -> str | None:
 
 def _registers(loop: Loop) -> int:
     """Return the 32-bit registers that a lane carries from step to step."""
-    carried = [(s.next.dtype, s.depth) for s in loop.states]
+    states = random_states(loop)
+    carried = [(s.next.dtype, s.depth * (2 if s.next in states else 1)) for s in loop.states]
     carried += [(s.source.dtype, window(s.reads)) for s in loop.sequences]
     carried += [(n.source.dtype, 1) for n in loop.non_sequences]
     return sum(count * max(np.dtype(dtype).itemsize // 4, 1) for dtype, count in carried)

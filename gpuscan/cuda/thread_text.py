@@ -6,14 +6,15 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from gpuscan.cuda.expressions import expression, literal
+from gpuscan.cuda.expressions import STATE_TYPE, expression, literal, sample, state_literal
 from gpuscan.cuda.kernel import C_TYPES, Kernel, Parameter
-from gpuscan.cuda.lanes import is_literal, operands_of, step_nodes, strides_in
+from gpuscan.cuda.lanes import is_literal, operands_of, random_states, step_nodes, strides_in
 from gpuscan.cuda.names import Names
 from gpuscan.cuda.plan import KernelPlan, LastRow, Number, Origin, Output, Source, Steps, row_of
 from gpuscan.cuda.source import splice
-from gpuscan.graph import Apply, Variable
+from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.loop import Loop, NonSequence, Result, Sequence, State
+from gpuscan.tensor.random.draw import Draw
 
 KERNEL_NAME = "gpuscan_lane_loop"
 
@@ -48,6 +49,7 @@ class _Array:
     name: str
     at: str  # expression: the lane's element in a row
     row: str  # expression: elements of a row
+    states: bool = False  # whether a row is a random state, two elements that are one value
 
 
 @dataclass
@@ -76,6 +78,7 @@ class _ThreadText:
         self.held: dict[tuple[str, int], str] = {}  # the register of each state's past value, by record and lag
         self.places: dict[tuple[int, ...], tuple[str, str]] = {}
         self.coordinates: list[str] = []
+        self.random = random_states(plan.loop)
 
     def build(self) -> BoundKernel:
         for s in self.loop.sequences:
@@ -103,11 +106,13 @@ class _ThreadText:
         self.origins.append(origin)
         return name
 
-    def _array(
-        self, prefix: str, dtype: str, shape: SequenceOf[int], origin: Origin, *, writes: bool = False
-    ) -> _Array:
-        name = self._parameter(prefix, dtype, origin, array=True, writes=writes)
-        return _Array(name, *self._place(tuple(shape)))
+    def _array(self, prefix: str, row: Variable, origin: Origin, *, writes: bool = False) -> _Array:
+        """Return an array whose rows are like the value `row` of a step."""
+        name = self._parameter(prefix, row.dtype, origin, array=True, writes=writes)
+        return _Array(name, "", "", states=True) if row in self.random else _Array(name, *self._place(row_of(row)))
+
+    def _c_type(self, variable: Variable) -> str:
+        return STATE_TYPE if variable in self.random else C_TYPES[variable.dtype]
 
     def _place(self, shape: tuple[int, ...]) -> tuple[str, str]:
         """Return the expressions for a lane's element in a row of `shape`, and for the elements of such a row."""
@@ -155,9 +160,9 @@ class _ThreadText:
     # ---- what a step reads ----
 
     def _sequence(self, s: Sequence) -> None:
-        c_type = C_TYPES[s.source.dtype]
-        shape = row_of(next(iter(s.reads.values())))
-        array = self._array(f"seq_{s.name}", s.source.dtype, shape, Source(s.name))
+        read = next(iter(s.reads.values()))
+        c_type = self._c_type(read)
+        array = self._array(f"seq_{s.name}", read, Source(s.name))
         first, last = min(s.reads), max(s.reads)
         start = self._parameter(f"last_{s.name}", "int64", LastRow(s.name)) if s.reverse else ""
         # A window holds one row for each offset from the first to the last. Each step adds one row: at the window's end
@@ -177,23 +182,30 @@ class _ThreadText:
         self.texts.update({variable: held[offset] for offset, variable in s.reads.items()})
 
     def _load(self, array: _Array, row: str) -> str:
+        if array.states:
+            return f"{STATE_TYPE}{{{array.name}[{row} * 2], {array.name}[{row} * 2 + 1]}}"
         return f"{array.name}[{row} * {array.row} + {array.at}]"
+
+    def _store(self, array: _Array, row: str, value: str) -> str:
+        if array.states:
+            return f"{{ {array.name}[{row} * 2] = {value}.key; {array.name}[{row} * 2 + 1] = {value}.draws; }}"
+        return f"{self._load(array, row)} = {value};"
 
     def _non_sequence(self, n: NonSequence) -> None:
         if is_literal(n.read):
             return
-        dtype = n.source.dtype
         if n.name in self.by_value:
-            self.texts[n.read] = self._parameter(f"non_{n.name}", dtype, Source(n.name))
+            self.texts[n.read] = self._parameter(f"non_{n.name}", n.source.dtype, Source(n.name))
             return
-        array = self._array(f"non_{n.name}", dtype, row_of(n.source), Source(n.name))
-        held = self._field(C_TYPES[dtype], f"v_{n.name}")
-        self.code.begin.append(f"{held} = {array.name}[{array.at}];")
+        array = self._array(f"non_{n.name}", n.read, Source(n.name))
+        held = self._field(self._c_type(n.read), f"v_{n.name}")
+        only = self._load(array, "0") if array.states else f"{array.name}[{array.at}]"
+        self.code.begin.append(f"{held} = {only};")
         self.texts[n.read] = held
 
     def _state(self, state: State) -> None:
-        c_type = C_TYPES[state.next.dtype]
-        array = self._array(f"init_{state.name}", state.next.dtype, row_of(state.init)[1:], Source(state.name))
+        c_type = self._c_type(state.next)
+        array = self._array(f"init_{state.name}", state.next, Source(state.name))
         for lag in range(1, state.depth + 1):
             held = self._field(c_type, f"s_{state.name}" if state.depth == 1 else f"s_{state.name}_{lag}")
             self.code.begin.append(f"{held} = {self._load(array, str(state.depth - lag))};")
@@ -205,16 +217,27 @@ class _ThreadText:
 
     def _text_of(self, variable: Variable) -> str:
         if variable not in self.texts:
+            if variable in self.random:
+                assert isinstance(variable, Constant)
+                self.texts[variable] = state_literal(variable)
+                return self.texts[variable]
             assert is_literal(variable), f"{variable!r} is used before it is computed"
             self.texts[variable] = literal(variable)
         return self.texts[variable]
 
     def _node(self, node: Apply) -> None:
-        output = node.outputs[0]
-        text = expression(node, [self._text_of(v) for v in operands_of(node)])
-        name = self.names.unique(f"v_{output.name}" if output.name else "v")
-        self.code.advance.append(f"{C_TYPES[output.dtype]} const {name} = {text};")
-        self.texts[output] = name
+        operands = [self._text_of(v) for v in operands_of(node)]
+        if isinstance(node.op, Draw):
+            following, drawn = node.outputs
+            self._compute(following, f"gs::advanced({operands[0]})")
+            self._compute(drawn, sample(node, operands, self._place(row_of(drawn))[0]))
+        else:
+            self._compute(node.outputs[0], expression(node, operands))
+
+    def _compute(self, variable: Variable, text: str) -> None:
+        name = self.names.unique(f"v_{variable.name}" if variable.name else "v")
+        self.code.advance.append(f"{self._c_type(variable)} const {name} = {text};")
+        self.texts[variable] = name
 
     def _advance_states(self) -> None:
         """Move all states on at once: what one becomes may be another's past value."""
@@ -226,7 +249,7 @@ class _ThreadText:
             text = self._text_of(state.next)
             if text in self.held.values():
                 name = self.names.unique(f"next_{state.name}")
-                self.code.advance.append(f"{C_TYPES[state.next.dtype]} const {name} = {text};")
+                self.code.advance.append(f"{self._c_type(state.next)} const {name} = {text};")
                 text = name
             newest.append(f"{self.held[state.name, 1]} = {text};")
         self.code.advance += [*older, *newest, *self.shifts]
@@ -235,23 +258,21 @@ class _ThreadText:
 
     def _result(self, result: Result) -> None:
         value = self.loop.value_of(result.record)
-        array = self._array(
-            f"out_{result.kind}_{result.record}", value.dtype, row_of(value), Output(result), writes=True
-        )
-        owner = self._owner(row_of(value))
+        array = self._array(f"out_{result.kind}_{result.record}", value, Output(result), writes=True)
+        owner = self._owner(() if array.states else row_of(value))
         if result.kind == "final":
             state = self.loop.state(result.record)
             assert state is not None
             for lag in range(state.depth, 0, -1):
-                target = self._load(array, str(state.depth - lag))
-                self.code.finish.append(f"{owner}{target} = {self.held[state.name, lag]};")
+                value_then = self.held[state.name, lag]
+                self.code.finish.append(f"{owner}{self._store(array, str(state.depth - lag), value_then)}")
             return
         row, text = "t", self._text_of(value)
         if result.kind == "last":
             first = self._parameter(f"first_{result.record}", "int64", Steps(first_kept=result.rows))
             owner = f"if (t >= {first}) {owner}"
             row = f"(t - {first})"
-        self.code.advance.append(f"{owner}{self._load(array, row)} = {text};")
+        self.code.advance.append(f"{owner}{self._store(array, row, text)}")
 
     def _owner(self, shape: tuple[int, ...]) -> str:
         """Return the condition under which a lane writes a value of `shape`: one lane of those that share it."""
@@ -274,6 +295,7 @@ class _ThreadText:
                 f"// {_one_line(loop.title)}: a lane a thread, rows loaded {plan.ahead} steps ahead.",
                 '#include "base.cuh"',
                 *(['#include "pointwise.cuh"'] if any("gs::" in line for line in self.code.advance) else []),
+                *(['#include "random.cuh"'] if self.random else []),
                 '#include "lane_loop.cuh"',
                 "",
                 "struct Step {",

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 MEANING: dict[str, Callable[..., Any]] = {}
 
+STATE_METHODS: dict[str, Callable[[Any], Callable[..., Any]]] = {}
+"""Methods that random states have and other variables have not: from the variable to its method."""
+
 
 def _build(name: str, *args: Any, **kwargs: Any) -> Variable:
     result: Variable = MEANING[name](*args, **kwargs)
@@ -114,6 +117,15 @@ class Operators:
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return MEANING["numpy_function"](function, args, kwargs)
+
+    # ---- methods of random states ----
+
+    if not TYPE_CHECKING:  # a type checker would take any misspelt attribute for one of these
+
+        def __getattr__(self, name: str) -> Any:
+            if name in STATE_METHODS:
+                return STATE_METHODS[name](self)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # ---- attributes and methods of arrays ----
 

@@ -129,15 +129,23 @@ class Constant(Variable):
 
 @final
 class SharedVariable(Variable):
-    """A value that functions share and update; `Function` calls read it, `updates` change it."""
+    """A value that functions share and update; `Function` calls read it, `updates` change it.
 
-    __slots__ = ("_value",)
-    CHANGEABLE = frozenset({"_value", "name", "storage"})
+    Attributes
+    ----------
+    default_update : Variable or None
+        What functions update it to where neither ``updates`` nor ``no_default_updates`` names it. It belongs to the
+        session: a copy that is unpickled has none.
+    """
+
+    __slots__ = ("_value", "default_update")
+    CHANGEABLE = frozenset({"_value", "default_update", "name", "storage"})
 
     def __init__(self, value: np.ndarray, name: str | None = None, shape: Shape | None = None) -> None:
         super().__init__(TensorType(value.dtype.name, (None,) * value.ndim if shape is None else shape), name)
         self._check_shape(value)
         self._value: Any = value
+        self.default_update: Variable | None = None
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
         """Return the value as a NumPy array: a copy, or with `borrow` the array itself where that is possible."""

@@ -48,4 +48,4 @@ def _add_at(array: Any, index: Any, value: Any) -> None:
     np.add.at(array, index, value)
 
 
-NUMPY = ArrayModule("NumPy", ("numpy", "scipy.special"), {"add_at": _add_at, "abs": abs})
+NUMPY = ArrayModule("NumPy", ("numpy", "scipy.special", "numpy.linalg"), {"add_at": _add_at, "abs": abs})

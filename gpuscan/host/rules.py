@@ -10,12 +10,14 @@ import numpy as np
 
 from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.host.arrays import NUMPY
+from gpuscan.host.random import write_draw
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Scan
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.indexing import SLOT, At, Gather, Index, New, Pattern, Range, WriteIndex, with_slots
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
+from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.reduction import Reduce
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack
 
@@ -41,6 +43,9 @@ def write_node(w: Writer, node: Apply, uses: Counter[Variable]) -> None:
     op = node.op
     if isinstance(op, Scan):
         w.write_scan(w, node)
+        return
+    if isinstance(op, Draw):
+        write_draw(w, op, node)
         return
     output = node.outputs[0]
     if isinstance(op, Pointwise | Cast):

@@ -8,6 +8,7 @@ from gpuscan.graph import Apply, Constant, Variable, sorted_nodes
 from gpuscan.loop import Scan
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.indexing import Index, Mask, Range, with_slots
+from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.shaping import BroadcastTo, Dim, Repeat, Reshape
 
 
@@ -33,6 +34,8 @@ def _sizes(node: Apply) -> Sequence[Variable]:
         return node.inputs[1:]
     if isinstance(node.op, Arange | Eye):
         return node.inputs
+    if isinstance(node.op, Draw):
+        return node.op.split(node.inputs)[1]
     if isinstance(node.op, Scan):
         return node.inputs[:1]
     if isinstance(node.op, Index):

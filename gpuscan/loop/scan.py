@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuscan.errors import LoopError, counted
-from gpuscan.graph import SharedVariable, Variable
+from gpuscan.graph import SharedVariable, Variable, leaves
 from gpuscan.loop import records
 from gpuscan.loop.arguments import (
     Argument,
@@ -25,6 +25,7 @@ from gpuscan.loop.records import Emit, Loop, NonSequence, Result, State
 from gpuscan.loop.returned import Returned, read_returned, until
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.elementwise import minimum
+from gpuscan.tensor.random.stream import noted_states
 from gpuscan.tensor.shaping import dim
 
 __all__ = ["scan", "until"]
@@ -79,6 +80,7 @@ def scan(
         ran; the initial values are not among them.
     updates : dict
         For each shared variable that `fn` updates, its value after the last step. Pass it to ``function(updates=)``.
+        The random states of a `RandomStream` that `fn` draws from are among them.
 
     Raises
     ------
@@ -113,6 +115,19 @@ def scan(
     updates = {shared: final[-1] for shared, final in zip(returned.updates, results[count:], strict=True)}
     outputs = results[:count] if return_list or count > 1 else results[0] if count else None
     return (outputs, updates) if return_updates else outputs
+
+
+def _carry(states: Sequence[SharedVariable], returned: Returned) -> None:
+    """Add the updates of random states that the step function's streams made to those that it returned.
+
+    The defaults would be read by functions, outside of the loop, where what the draws depend on does not exist.
+    """
+    stop = [] if returned.stop is None else [returned.stop]
+    used = set(leaves([*returned.outputs, *returned.updates.values(), *stop]))
+    for state in states:
+        if state in used and state.default_update is not None:
+            returned.updates.setdefault(state, state.default_update)
+        state.default_update = None
 
 
 def _shortest(sequences: list[Argument]) -> Variable:
@@ -198,7 +213,9 @@ class _Step:
         parameters = iter(parameter_names(self.fn, len(variables), ", ".join(map(str, given))))
         for g in given:
             g.take_names([next(parameters) for _ in g.reads], self.names)
-        returned = read_returned(self.fn(*variables))
+        with noted_states() as states:
+            returned = read_returned(self.fn(*variables))
+        _carry(states, returned)
         self._match_outputs(len(returned.outputs))
         return returned
 

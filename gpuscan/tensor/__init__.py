@@ -1,6 +1,7 @@
 """Symbolic arrays: inputs, arithmetic, reductions, products, shapes, indexing and creation, in NumPy's words."""
 
 from gpuscan.tensor import methods as _methods
+from gpuscan.tensor import random as random
 from gpuscan.tensor.convert import (
     as_tensor_variable,
     cast,

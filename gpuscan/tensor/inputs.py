@@ -11,6 +11,7 @@ import numpy as np
 from gpuscan.errors import DtypeError, ShapeError
 from gpuscan.graph import DTYPES, Shape, SharedVariable, TensorType, Variable
 from gpuscan.tensor.convert import as_data, dtype_name
+from gpuscan.tensor.random.state import STATE_TYPE, is_generator, state_of_generator
 
 
 def _known_shape(shape: Any, what: str) -> Shape:
@@ -108,7 +109,8 @@ def shared(
     Parameters
     ----------
     value : array_like
-        First value. A Python int makes int64, a Python float ``config.floatX``.
+        First value. A Python int makes int64, a Python float ``config.floatX``. A NumPy Generator makes a random state,
+        to draw from with ``gpuscan.tensor.random``; it is read and not advanced.
     name : str, optional
         For people.
     dtype : str, optional
@@ -127,6 +129,8 @@ def shared(
     """
     if isinstance(value, Variable):
         raise DtypeError(f"shared() needs a value to start from; {value!r} is symbolic")
+    if is_generator(value):
+        return SharedVariable(state_of_generator(value), name, STATE_TYPE.shape)
     data = as_data(value, dtype)
     data = np.array(data, dtype=data.dtype.newbyteorder("="), copy=None if borrow else True)
     return SharedVariable(data, name, None if shape is None else _known_shape(shape, "shared"))

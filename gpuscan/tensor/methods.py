@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from gpuscan.graph import Variable
-from gpuscan.graph.operators import MEANING
+from gpuscan.graph.operators import MEANING, STATE_METHODS
 from gpuscan.tensor import convert, elementwise, indexing, joining, layout, numpy_protocol, products, reduction, sizes
+from gpuscan.tensor.random.functions import FUNCTIONS, draw_method
 
 METHODS: dict[Any, tuple[str, ...]] = {
     elementwise: (
@@ -34,3 +36,4 @@ def install() -> None:
     for module, names in METHODS.items():
         MEANING.update({name: getattr(module, name) for name in names})
     MEANING["astype"] = _astype
+    STATE_METHODS.update({name: partial(draw_method, name=name) for name in FUNCTIONS})

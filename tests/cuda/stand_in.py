@@ -15,6 +15,7 @@ import scipy.special
 from gpuscan.cuda import emulator
 from gpuscan.cuda.gpu import KNOWN_GPUS
 from gpuscan.cuda.kernel import Kernel, Launcher
+from gpuscan.cuda.random import RandomBlocks
 
 
 class DeviceArray:
@@ -101,11 +102,14 @@ class Arrays:
     def lookup(self, name: str) -> Any:
         if name in ("s_", "abs"):
             return {"s_": np.s_, "abs": abs}[name]
+        if name == "random_blocks":
+            return RandomBlocks(StandIn())
         if name in ("asarray", "array"):
             return lambda value, *dtype: DeviceArray(value.array if isinstance(value, DeviceArray) else value)
         if name == "add_at":
             return lambda array, index, value: np.add.at(array.array, unwrap(index), unwrap(value))
-        return on_device(getattr(np, name, None) or getattr(scipy.special, name))
+        modules = (np, scipy.special, np.linalg)
+        return on_device(next(getattr(module, name) for module in modules if hasattr(module, name)))
 
 
 class StandIn:

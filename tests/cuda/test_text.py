@@ -52,6 +52,17 @@ def test_values_that_broadcast(golden: Golden) -> None:
     golden("broadcast.cu", own_text(compiled([columns, s], [state, largest], np.ones((3, 4, 1)), np.ones((4, 5)))))
 
 
+def test_draws(golden: Golden) -> None:
+    def step(x: Any, rng: Any) -> Any:
+        rng, noise = rng.normal(0.0, 0.5, size=x.shape)
+        rng, kept = rng.bernoulli(0.9, size=(1, 3))
+        return x * kept + noise, rng
+
+    x = gt.matrix("x")
+    (walk, states), _ = gs.scan(step, outputs_info=[x, gt.random.default_rng(1)], n_steps=5)
+    golden("draws.cu", own_text(compiled([x], [walk, states[-1]], np.ones((2, 3)))))
+
+
 def test_the_text_does_not_depend_on_the_run(golden: Golden) -> None:
     """Equal programs have equal texts, or the kernel cache would be of no use."""
     texts = set()
