@@ -1110,6 +1110,26 @@ inline double erfinv(double y) {
 
 inline double normcdfinv(double y) { return -erfcinv(2 * y) / SQRT_HALF; }
 
+// The modified Bessel function of order n, 0 or 1, by its power series (DLMF 10.25.2) and for large x, where the terms
+// of the other one shrink below rounding before they grow, by that in 1 / x (10.40.1).
+inline double bessel_i(int n, double x) {
+    double size = ::fabs(x), sum = 1, term = 1;
+    if (size < 20) {
+        for (int k = 1; term > 1e-17 * sum; ++k) sum += term *= size * size / (4.0 * k * (k + n));
+        return (n ? 0.5 * x : 1) * sum;
+    }
+    if (size > 720) return n && x < 0 ? -__builtin_inf() : x == x ? __builtin_inf() : x;
+    for (int k = 1; ::fabs(term) > 1e-17 * sum; ++k) {
+        int odd = 2 * k - 1;
+        sum += term *= (odd * odd - 4 * n * n) / (8 * k * size);
+    }
+    double result = ::exp(0.5 * size) * (sum / ::sqrt(2 * PI * size)) * ::exp(0.5 * size);
+    return n && x < 0 ? -result : result;
+}
+
+inline double cyl_bessel_i0(double x) { return bessel_i(0, x); }
+inline double cyl_bessel_i1(double x) { return bessel_i(1, x); }
+
 }  // namespace gpuscan_emulator
 
 #define GPUSCAN_DEFINED_ABOVE(name)                                                                                    \
@@ -1119,6 +1139,7 @@ inline double normcdfinv(double y) { return -erfcinv(2 * y) / SQRT_HALF; }
 GPUSCAN_DEFINED_ABOVE(rsqrt) GPUSCAN_DEFINED_ABOVE(rcbrt) GPUSCAN_DEFINED_ABOVE(sinpi) GPUSCAN_DEFINED_ABOVE(cospi)
 GPUSCAN_DEFINED_ABOVE(normcdf) GPUSCAN_DEFINED_ABOVE(erfcx) GPUSCAN_DEFINED_ABOVE(erfcinv)
 GPUSCAN_DEFINED_ABOVE(erfinv) GPUSCAN_DEFINED_ABOVE(normcdfinv)
+GPUSCAN_DEFINED_ABOVE(cyl_bessel_i0) GPUSCAN_DEFINED_ABOVE(cyl_bessel_i1)
 #undef GPUSCAN_DEFINED_ABOVE
 inline void sincospi(double x, double* sine, double* cosine) { *sine = sinpi(x), *cosine = cospi(x); }
 inline void sincospi(float x, float* sine, float* cosine) { *sine = sinpi(x), *cosine = cospi(x); }

@@ -1,41 +1,9 @@
 // Pointwise functions that CUDA C++ lacks or defines otherwise than NumPy, whose meaning all of these have.
 #pragma once
-#include "base.cuh"
+#include "numbers.cuh"
+#include "special.cuh"
 
 namespace gs {
-
-template <class T>
-struct IsFloat {
-    static constexpr bool value = false;
-};
-template <>
-struct IsFloat<float> {
-    static constexpr bool value = true;
-};
-template <>
-struct IsFloat<double> {
-    static constexpr bool value = true;
-};
-
-template <class T>
-constexpr bool is_signed = T(-1) < T(0);
-
-// ---- constants that have no literal
-
-__device__ __forceinline__ double bits(unsigned long long pattern) { return __longlong_as_double((long long)pattern); }
-template <class T>
-__device__ __forceinline__ T infinity() { return T(bits(0x7ff0000000000000ull)); }
-template <class T>
-__device__ __forceinline__ T not_a_number() { return T(bits(0x7ff8000000000000ull)); }
-
-// ---- classification; x != x rather than isnan(x), which is a macro of some host compilers
-
-template <class T>
-__device__ __forceinline__ bool is_nan(T x) { return x != x; }
-template <class T>
-__device__ __forceinline__ bool is_inf(T x) { return x == infinity<T>() || x == -infinity<T>(); }
-template <class T>
-__device__ __forceinline__ bool is_finite(T x) { return x - x == T(0); }
 
 // ---- sign and order
 
@@ -153,35 +121,6 @@ __device__ __forceinline__ T logaddexp(T a, T b) {
     if (a == b) return a + T(0.69314718055994530942);
     T const distance = fabs(a - b);
     return is_nan(distance) ? distance : maximum(a, b) + log1p(exp(-distance));
-}
-
-// Logarithm of the absolute gamma function, which SciPy continues to -infinity with that sign.
-template <class T>
-__device__ __forceinline__ T gammaln(T x) { return x == -infinity<T>() ? x : lgamma(x); }
-
-// Derivative of log gamma. Reflection at 0, recurrence up to 10 (6 in single precision), then the asymptotic series:
-// Abramowitz and Stegun, 6.3.7, 6.3.5 and 6.3.18.
-template <class T>
-__device__ __forceinline__ T digamma(T x) {
-    if (x == infinity<T>()) return x;
-    if (x == T(0)) return copysign(infinity<T>(), -x);
-    T result = T(0);
-    if (x < T(0)) {
-        T const fraction = x - floor(x);
-        if (fraction == T(0)) return not_a_number<T>();
-        result = -T(3.14159265358979323846) / tan(T(3.14159265358979323846) * fraction);
-        x = T(1) - x;
-    }
-    for (; x < T(10); x += T(1)) result -= T(1) / x;
-    T const inverse = T(1) / x;
-    T const square = inverse * inverse;
-    T const series =
-        square *
-        (T(1) / 12 -
-         square * (T(1) / 120 -
-                   square * (T(1) / 252 -
-                             square * (T(1) / 240 - square * (T(1) / 132 - square * (T(691) / 32760 - square / 12))))));
-    return result + log(x) - inverse / 2 - series;
 }
 
 // ---- the complex part of real numbers
