@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gpuscan.cuda.launch import require_cupy
 from gpuscan.host import ArrayModule
+from gpuscan.host.special import log1mexp
 
 # https://dmlc.github.io/dlpack/latest/c_api.html: kDLCUDA and kDLCUDAManaged.
 _DLPACK_CUDA = (2, 13)
@@ -126,5 +127,55 @@ def _add_at(array: Any, index: Any, value: Any) -> None:
     cupyx.scatter_add(array, index, value)
 
 
-CUPY = ArrayModule("CuPy", ("cupy", "cupyx.scipy.special", "cupy.linalg"), {"add_at": _add_at, "s_": np.s_, "abs": abs})
+def _checked(name: str) -> Callable[..., Any]:
+    """Return a function of ``cupy.linalg`` that raises LinAlgError where NumPy's does.
+
+    By itself CuPy returns whatever was in memory when a factorisation failed. To know, the host waits for the device.
+    """
+
+    def call(*args: Any, **options: Any) -> Any:
+        import cupyx
+
+        with cupyx.errstate(linalg="raise"):
+            return getattr(require_cupy().linalg, name)(*args, **options)
+
+    return call
+
+
+def _one_stack(a: Any, b: Any) -> tuple[Any, Any]:
+    """Return matrices with their leading axes broadcast, which CuPy's solvers do not do themselves."""
+    if a.shape[:-2] == b.shape[:-2]:
+        return a, b
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    broadcast = require_cupy().broadcast_to
+    return broadcast(a, stack + a.shape[-2:]), broadcast(b, stack + b.shape[-2:])
+
+
+def _solve(a: Any, b: Any) -> Any:
+    return _checked("solve")(*_one_stack(a, b))
+
+
+def _solve_triangular(a: Any, b: Any, lower: bool, trans: int, unit_diagonal: bool) -> Any:
+    import cupyx.scipy.linalg
+
+    # cuBLAS divides by a 0 on the diagonal without a word.
+    if not unit_diagonal and not bool(require_cupy().diagonal(a, 0, -2, -1).all()):
+        raise np.linalg.LinAlgError("Singular matrix: there is a 0 on the diagonal of the triangle")
+    a, b = _one_stack(a, b)
+    return cupyx.scipy.linalg.solve_triangular(a, b, trans, lower, unit_diagonal)
+
+
+CUPY = ArrayModule(
+    "CuPy",
+    ("cupy", "cupyx.scipy.special", "cupy.linalg"),
+    {
+        "add_at": _add_at,
+        "s_": np.s_,
+        "abs": abs,
+        "log1mexp": log1mexp,
+        "solve_triangular": _solve_triangular,
+        "linalg.solve": _solve,
+        **{f"linalg.{name}": _checked(name) for name in ("inv", "cholesky", "eigh", "svd", "qr")},
+    },
+)
 """CuPy's counterparts of what generated Python code calls."""

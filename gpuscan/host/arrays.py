@@ -6,6 +6,9 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpuscan.host.special import SPECIAL
+from gpuscan.host.triangular import solve_triangular
+
 
 @dataclass(frozen=True)
 class ArrayModule:
@@ -27,7 +30,7 @@ class ArrayModule:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def lookup(self, name: str) -> Any:
-        """Return the function of that name.
+        """Return the function of that name, which may have dots in it: ``linalg.inv``.
 
         Raises
         ------
@@ -37,7 +40,10 @@ class ArrayModule:
         if name in self.extra:
             return self.extra[name]
         for module in self.modules:
-            if (found := getattr(importlib.import_module(module), name, None)) is not None:
+            found: Any = importlib.import_module(module)
+            for part in name.split("."):
+                found = getattr(found, part, None)
+            if found is not None:
                 return found
         raise NotImplementedError(f"{self.name} has no function {name}")
 
@@ -48,4 +54,8 @@ def _add_at(array: Any, index: Any, value: Any) -> None:
     np.add.at(array, index, value)
 
 
-NUMPY = ArrayModule("NumPy", ("numpy", "scipy.special", "numpy.linalg"), {"add_at": _add_at, "abs": abs})
+NUMPY = ArrayModule(
+    "NumPy",
+    ("numpy", "scipy.special", "numpy.linalg"),
+    {"add_at": _add_at, "abs": abs, "solve_triangular": solve_triangular, **SPECIAL},
+)

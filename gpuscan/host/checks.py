@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from numpy.linalg import LinAlgError
+
 from gpuscan.errors import DtypeError, LoopError, counted
 from gpuscan.graph import Apply, Shape, TensorType
 from gpuscan.loop import Loop, Scan, bind_loop
@@ -106,7 +108,8 @@ def check_type(name: str, value: Any, expected: TensorType) -> None:
 
 def failed_step(title: str, step: int, error: Exception) -> Exception:
     """Return the error to raise where a step failed: which step of which loop, and what NumPy or a loop inside said."""
-    return (IndexError if isinstance(error, IndexError) else LoopError)(f"{title}, step {step}: {error}")
+    kept = next((kind for kind in (IndexError, LinAlgError) if isinstance(error, kind)), LoopError)
+    return kept(f"{title}, step {step}: {error}")
 
 
 def stack_rows(join: Callable[[list[Any]], Any], title: str, name: str, rows: Iterable[Any]) -> Any:

@@ -22,14 +22,20 @@ from gpuscan.tensor.reduction import Reduce
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack
 
 # SciPy computes these of float16 in float64.
-WITHOUT_FLOAT16 = frozenset({"sigmoid", "erf", "erfc", "gammaln", "digamma"})
+WITHOUT_FLOAT16 = frozenset(
+    {"sigmoid", "erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc", "gammaincc"}
+    | {"digamma", "betaln", "i0", "i1"}
+)
 
 Rule = Callable[[Writer, Any, Apply], str]
 RULES: dict[type, Rule] = {}
 
 
 def rule(op: type) -> Callable[[Rule], Rule]:
-    """Register the decorated function as the rule of `op`: it returns the expression of a node's one output."""
+    """Register the decorated function as the rule of `op`.
+
+    It returns the expression of a node's output; of several, one that unpacks into them.
+    """
 
     def register(function: Rule) -> Rule:
         RULES[op] = function
@@ -52,7 +58,7 @@ def write_node(w: Writer, node: Apply, uses: Counter[Variable]) -> None:
         template = _pointwise(w, op, node)
         w.compute(output, template, node.inputs, inline=uses[output] == 1)
     elif type(op) in RULES:
-        w.assign(output, RULES[type(op)](w, op, node))
+        w.unpack(node.outputs, RULES[type(op)](w, op, node))
     else:
         raise NotImplementedError(f"{op} (made at {node.where}) has no rule for {w.arrays.name}")
 
@@ -107,13 +113,13 @@ def _stack(w: Writer, op: Stack, node: Apply) -> str:
 @rule(Reshape)
 def _reshape(w: Writer, op: Reshape, node: Apply) -> str:
     x, *sizes = node.inputs
-    return _element(w, node, f"{_array(w, x)}.reshape({_sizes(w, sizes)})")
+    return w.element(node, f"{w.array(x)}.reshape({_sizes(w, sizes)})")
 
 
 @rule(DimShuffle)
 def _dimshuffle(w: Writer, op: DimShuffle, node: Apply) -> str:
     x = node.inputs[0]
-    text = _array(w, x)
+    text = w.array(x)
     if dropped := op.dropped(x.ndim):
         text = f"{text}.squeeze({tuple(dropped)})"
     kept = [axis for axis in op.order if axis is not None]
@@ -122,7 +128,7 @@ def _dimshuffle(w: Writer, op: DimShuffle, node: Apply) -> str:
         text = f"{text}.transpose({tuple(ranks.index(axis) for axis in kept)})"
     if None in op.order:
         text = f"{text}[{', '.join('None' if axis is None else ':' for axis in op.order)}]"
-    return _element(w, node, text)
+    return w.element(node, text)
 
 
 @rule(BroadcastTo)
@@ -138,7 +144,7 @@ def _broadcast_to(w: Writer, op: BroadcastTo, node: Apply) -> str:
 
 @rule(Join)
 def _join(w: Writer, op: Join, node: Apply) -> str:
-    return f"{w.function('concatenate')}(({', '.join(_array(w, v) for v in node.inputs)},), {op.axis})"
+    return f"{w.function('concatenate')}(({', '.join(w.array(v) for v in node.inputs)},), {op.axis})"
 
 
 @rule(Repeat)
@@ -171,7 +177,7 @@ def _reduce(w: Writer, op: Reduce, node: Apply) -> str:
     x = node.inputs[0]
     every = len(op.axes) == x.ndim and x.ndim > 1
     axis = "" if every else str(op.axes[0]) if len(op.axes) == 1 else str(op.axes)
-    return f"{_array(w, x)}.{op.kind}({axis})"
+    return f"{w.array(x)}.{op.kind}({axis})"
 
 
 @rule(MatMul)
@@ -204,7 +210,7 @@ def _subscript(w: Writer, pattern: Pattern, slots: Sequence[Variable]) -> str:
 @rule(Index)
 def _index(w: Writer, op: Index, node: Apply) -> str:
     x, *slots = node.inputs
-    return f"{_array(w, x)}[{_subscript(w, op.pattern, slots)}]"
+    return f"{w.array(x)}[{_subscript(w, op.pattern, slots)}]"
 
 
 @rule(WriteIndex)
@@ -220,17 +226,4 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> str:
         w.line(f"{w.function('add_at')}({copy}, {helper}, {w.value(value)})")
     else:
         w.line(f"{copy}[{subscript}] += {w.value(value)}")
-    return _element(w, node, copy)
-
-
-def _array(w: Writer, variable: Variable) -> str:
-    """Return the expression of a value whose methods are called; a scalar from the host becomes an array first."""
-    text = w.value(variable)
-    if w.is_host(variable) and w.arrays is not NUMPY:
-        return f"{w.function('asarray')}({text})"
-    return text
-
-
-def _element(w: Writer, node: Apply, text: str) -> str:
-    """Return `text`; for a result of rank 0 the scalar in it, as a view would keep an argument's memory alive."""
-    return f"{text}[()]" if node.outputs[0].ndim == 0 and w.arrays is NUMPY else text
+    return w.element(node, copy)

@@ -70,6 +70,7 @@ class Writer:
         """Return the name in the text of a function of the array module (with `host`: of NumPy)."""
         module = NUMPY if host else self.arrays
         label = f"host_{name}" if host and module is not self.arrays else name
+        label = label.replace(".", "_")
         if label not in self.namespace:
             self.namespace[label] = module.lookup(name)
         return label
@@ -95,6 +96,17 @@ class Writer:
         """Whether a value is a NumPy scalar on the host although the arrays live elsewhere."""
         return variable in self.on_host or (variable.ndim == 0 and isinstance(variable, Constant))
 
+    def array(self, variable: Variable) -> str:
+        """Return the expression of a value that must be an array: a scalar from the host is made one."""
+        text = self.value(variable)
+        if self.is_host(variable) and self.arrays is not NUMPY:
+            return f"{self.function('asarray')}({text})"
+        return text
+
+    def element(self, node: Apply, text: str) -> str:
+        """Return `text`; for a result of rank 0 the scalar in it, as a view would keep an argument's memory alive."""
+        return f"{text}[()]" if node.outputs[0].ndim == 0 and self.arrays is NUMPY else text
+
     def _constant(self, constant: Constant) -> str:
         data = constant.data
         if self.is_host(constant) or self.arrays is NUMPY:
@@ -109,9 +121,13 @@ class Writer:
 
     def assign(self, variable: Variable, expression: str) -> None:
         """Write ``name = expression`` for a value."""
-        name = self.fresh()
-        self.line(f"{name} = {expression}")
-        self._expressions[variable] = name
+        self.unpack([variable], expression)
+
+    def unpack(self, variables: Sequence[Variable], expression: str) -> None:
+        """Write ``name, name = expression`` for several values."""
+        names = [self.fresh() for _ in variables]
+        self.line(f"{', '.join(names)} = {expression}")
+        self._expressions.update(zip(variables, names, strict=True))
 
     def compute(self, variable: Variable, template: str, operands: Sequence[Variable], inline: bool) -> None:
         """Write a pointwise expression: for a value used once, not as a statement but into its consumer's.
@@ -147,7 +163,8 @@ def free_early(lines: Sequence[str]) -> Iterator[str]:
     for position, statement in enumerate(statements):
         last.update(dict.fromkeys(re.findall(r"\bv\d+\b", "\n".join(statement)), position))
     # Values assigned inside a loop may not exist, if it ran no step.
-    assigned = {m[1] for statement in statements if (m := re.match(r" {4}(v\d+) = ", statement[0]))}
+    targets = [m[1] for statement in statements if (m := re.match(r" {4}(v\d+(?:, v\d+)*) = ", statement[0]))]
+    assigned = {name for several in targets for name in several.split(", ")}
     for position, statement in enumerate(statements):
         yield from statement
         dead = [name for name, i in last.items() if i == position and name in assigned]

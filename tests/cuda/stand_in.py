@@ -10,12 +10,12 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from gpuscan.cuda import emulator
 from gpuscan.cuda.gpu import KNOWN_GPUS
 from gpuscan.cuda.kernel import Kernel, Launcher
 from gpuscan.cuda.random import RandomBlocks
+from gpuscan.host import NUMPY
 
 
 class DeviceArray:
@@ -74,6 +74,8 @@ for _name in (
 
 
 def wrap(value: Any) -> Any:
+    if isinstance(value, tuple) and any(isinstance(v, np.ndarray | np.generic) for v in value):
+        return tuple(wrap(v) for v in value)
     return DeviceArray(value) if isinstance(value, np.ndarray | np.generic) else value
 
 
@@ -108,8 +110,7 @@ class Arrays:
             return lambda value, *dtype: DeviceArray(value.array if isinstance(value, DeviceArray) else value)
         if name == "add_at":
             return lambda array, index, value: np.add.at(array.array, unwrap(index), unwrap(value))
-        modules = (np, scipy.special, np.linalg)
-        return on_device(next(getattr(module, name) for module in modules if hasattr(module, name)))
+        return on_device(NUMPY.lookup(name))
 
 
 class StandIn:
