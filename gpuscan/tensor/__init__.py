@@ -1,5 +1,6 @@
 """Symbolic arrays: inputs, arithmetic, reductions, products, shapes, indexing and creation, in NumPy's words."""
 
+from gpuscan.tensor import linalg, special
 from gpuscan.tensor import methods as _methods
 from gpuscan.tensor import random as random
 from gpuscan.tensor.convert import (
@@ -22,6 +23,21 @@ from gpuscan.tensor.creation import (
     zeros,
     zeros_like,
 )
+from gpuscan.tensor.cumulative import (
+    cumprod,
+    cumsum,
+    diff,
+)
+from gpuscan.tensor.diagonals import (
+    diag,
+    diagonal,
+    extract_diag,
+    trace,
+    tri,
+    tril,
+    triu,
+)
+from gpuscan.tensor.einsum import einsum
 from gpuscan.tensor.elementwise import (
     abs,
     absolute,
@@ -35,6 +51,7 @@ from gpuscan.tensor.elementwise import (
     arctan,
     arctan2,
     arctanh,
+    betaln,
     bitwise_and,
     bitwise_or,
     bitwise_xor,
@@ -50,15 +67,22 @@ from gpuscan.tensor.elementwise import (
     eq,
     erf,
     erfc,
+    erfcx,
+    erfinv,
     exp,
     exp2,
     expm1,
     floor,
     floor_div,
+    gamma,
+    gammainc,
+    gammaincc,
     gammaln,
     ge,
     gt,
     hypot,
+    i0,
+    i1,
     imag,
     int_div,
     inv,
@@ -70,6 +94,7 @@ from gpuscan.tensor.elementwise import (
     le,
     left_shift,
     log,
+    log1mexp,
     log1p,
     log2,
     log10,
@@ -84,6 +109,8 @@ from gpuscan.tensor.elementwise import (
     mod,
     mul,
     multiply,
+    ndtr,
+    ndtri,
     neg,
     negative,
     neq,
@@ -214,10 +241,17 @@ from gpuscan.tensor.layout import (
     swapaxes,
     transpose,
 )
+from gpuscan.tensor.ordering import (
+    argsort,
+    searchsorted,
+    sort,
+)
 from gpuscan.tensor.products import (
     dot,
+    kron,
     matmul,
     outer,
+    tensordot,
 )
 from gpuscan.tensor.reduction import (
     all,
@@ -236,6 +270,11 @@ from gpuscan.tensor.reduction import (
 from gpuscan.tensor.sizes import (
     shape,
     size,
+)
+from gpuscan.tensor.softmax import (
+    log_softmax,
+    logsumexp,
+    softmax,
 )
 
 as_tensor = as_tensor_variable
@@ -275,7 +314,8 @@ __all__ = [
     "sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "sinh", "cosh", "tanh", "arcsinh", "arccosh",
     "arctanh", "deg2rad", "rad2deg",
     # special functions
-    "sigmoid", "softplus", "erf", "erfc", "gammaln", "digamma",
+    "sigmoid", "softplus", "erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc",
+    "gammaincc", "digamma", "betaln", "i0", "i1", "log1mexp", "logsumexp", "softmax", "log_softmax",
     # complex numbers
     "real", "imag", "conj", "angle",
     # other names of the above
@@ -284,7 +324,12 @@ __all__ = [
     # reductions
     "all", "allclose", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var",
     # products
-    "dot", "matmul", "outer",
+    "dot", "einsum", "kron", "matmul", "outer", "tensordot",
+    # linear algebra and special functions, in modules of their own
+    "linalg", "special",
+    # running sums, order, diagonals and triangles
+    "cumprod", "cumsum", "diff", "argsort", "searchsorted", "sort", "diag", "diagonal", "extract_diag", "trace", "tri",
+    "tril", "triu",
     # shapes and axes
     "shape", "size", "atleast_1d", "atleast_2d", "broadcast_arrays", "broadcast_to", "dimshuffle", "expand_dims",
     "flatten", "moveaxis", "ravel", "reshape", "shape_padleft", "shape_padright", "squeeze", "swapaxes",

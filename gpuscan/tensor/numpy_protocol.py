@@ -9,7 +9,21 @@ from typing import Any
 import numpy as np
 
 from gpuscan.graph import Variable
-from gpuscan.tensor import creation, elementwise, indexing, joining, layout, products, reduction, sizes
+from gpuscan.tensor import (
+    creation,
+    cumulative,
+    diagonals,
+    einsum,
+    elementwise,
+    indexing,
+    joining,
+    layout,
+    linalg,
+    ordering,
+    products,
+    reduction,
+    sizes,
+)
 from gpuscan.tensor.convert import as_tensor_variable
 
 UFUNCS: dict[Any, Callable[..., Any]] = {
@@ -54,6 +68,10 @@ SCIPY_UFUNCS = {
     "erfc": elementwise.erfc,
     "gammaln": elementwise.gammaln,
     "psi": elementwise.digamma,
+    **{
+        name: getattr(elementwise, name)
+        for name in (*("erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammainc", "gammaincc", "betaln", "i0", "i1"),)
+    },
 }
 """By name: importing scipy.special takes longer than all of gpuscan."""
 
@@ -70,6 +88,10 @@ def _split(x: Any, splits: Any, axis: int = 0) -> list[Variable]:
     if isinstance(splits, int | np.integer):
         return joining.split(x, splits, axis=axis)
     return joining.split_at(x, splits, axis)
+
+
+def _cholesky(x: Any, *, upper: bool = False) -> Variable:
+    return linalg.cholesky(x, lower=not upper)
 
 
 def _ndim(x: Variable) -> int:
@@ -105,6 +127,30 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
     np.std: (reduction.std, "x axis dtype out ddof keepdims"),
     np.dot: (products.dot, "a b out"),
     np.outer: (products.outer, "a b out"),
+    np.kron: (products.kron, ""),
+    np.tensordot: (products.tensordot, ""),
+    np.einsum: (einsum.einsum, ""),
+    np.cumsum: (cumulative.cumsum, "x axis dtype out"),
+    np.cumprod: (cumulative.cumprod, "x axis dtype out"),
+    np.diff: (cumulative.diff, "x n axis"),
+    np.sort: (ordering.sort, "x axis kind order stable"),
+    np.argsort: (ordering.argsort, "x axis kind order stable"),
+    np.searchsorted: (ordering.searchsorted, "x v side sorter"),
+    np.diag: (diagonals.diag, "x k"),
+    np.diagonal: (diagonals.diagonal, "x offset axis1 axis2"),
+    np.trace: (diagonals.trace, "x offset axis1 axis2 dtype out"),
+    np.tril: (diagonals.tril, "x k"),
+    np.triu: (diagonals.triu, "x k"),
+    np.linalg.inv: (linalg.inv, ""),
+    np.linalg.pinv: (linalg.pinv, ""),
+    np.linalg.solve: (linalg.solve, ""),
+    np.linalg.cholesky: (_cholesky, ""),
+    np.linalg.det: (linalg.det, ""),
+    np.linalg.slogdet: (linalg.slogdet, ""),
+    np.linalg.eigh: (linalg.eigh, ""),
+    np.linalg.svd: (linalg.svd, ""),
+    np.linalg.qr: (linalg.qr, ""),
+    np.linalg.norm: (linalg.norm, ""),
     np.take: (indexing.take, "x indices axis out mode"),
     np.reshape: (_reshape, "x shape order"),
     np.ravel: (layout.ravel, "x order"),
@@ -130,7 +176,15 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
 """What means NumPy's function, and NumPy's order of the arguments in our names (empty: passed on as they are)."""
 
 RENAMED = {"a": "x", "ary": "x", "A": "x", "m": "x", "a_min": "min", "a_max": "max", "indices_or_sections": "splits"}
-WITHOUT_EFFECT = {"out": None, "order": "C", "subok": True, "mode": "raise", "dtype": None, "copy": None}
+WITHOUT_EFFECT = {
+    "out": None,
+    "order": "C",
+    "subok": True,
+    "mode": "raise",
+    "dtype": None,
+    "copy": None,
+    "stable": True,
+}
 """Values of NumPy's options that ask for nothing special."""
 
 

@@ -139,7 +139,8 @@ class Row:
         Python expression over the operands ``{0}``, ``{1}``, ...; names are functions of NumPy or scipy.special, which
         CuPy has too.
     c : str
-        CUDA C++ expression over operands already converted; ``gs::`` names are in ``kernels/pointwise.cuh``.
+        CUDA C++ expression over operands already converted; ``gs::`` names are in
+        ``kernels/pointwise.cuh`` and ``kernels/special.cuh``.
     doc : str
         What it computes.
     integer : callable, optional
@@ -243,6 +244,19 @@ POINTWISE: dict[str, Row] = {
     "erfc": Row(1, _real_float, "erfc({0})", "erfc({0})", "1 - erf(x), accurate for large x."),
     "gammaln": Row(1, _real_float, "gammaln({0})", "gs::gammaln({0})", "Logarithm of the absolute gamma function."),
     "digamma": Row(1, _real_float, "digamma({0})", "gs::digamma({0})", "Derivative of gammaln."),
+    "erfcx": Row(1, _real_float, "erfcx({0})", "erfcx({0})", "exp(x * x) * erfc(x), in range for large x."),
+    "erfinv": Row(1, _real_float, "erfinv({0})", "erfinv({0})", "Inverse of erf."),
+    "ndtr": Row(1, _real_float, "ndtr({0})", "normcdf({0})", "Distribution function of the normal distribution."),
+    "ndtri": Row(1, _real_float, "ndtri({0})", "gs::ndtri({0})", "Quantile of the normal distribution."),
+    "gamma": Row(1, _real_float, "gamma({0})", "gs::gamma({0})", "Gamma function."),
+    "gammainc": Row(2, _real_float, "gammainc({0}, {1})", "gs::gammainc({0}, {1})",
+                    "Regularised lower incomplete gamma function: of shape a the distribution function at x."),
+    "gammaincc": Row(2, _real_float, "gammaincc({0}, {1})", "gs::gammaincc({0}, {1})",
+                     "1 - gammainc(a, x), accurate where that is small."),
+    "betaln": Row(2, _real_float, "betaln({0}, {1})", "gs::betaln({0}, {1})", "Logarithm of the beta function."),
+    "i0": Row(1, _real_float, "i0({0})", "cyl_bessel_i0({0})", "Modified Bessel function of order 0."),
+    "i1": Row(1, _real_float, "i1({0})", "cyl_bessel_i1({0})", "Modified Bessel function of order 1."),
+    "log1mexp": Row(1, _real_float, "log1mexp({0})", "gs::log1mexp({0})", "log(1 - exp(x)), accurate for all x < 0."),
     # complex numbers
     "real": Row(1, _magnitude, "{0}.real", "gs::real({0})", "Real part."),
     "imag": Row(1, _magnitude, "{0}.imag", "gs::imag({0})", "Imaginary part."),
