@@ -1078,6 +1078,7 @@ inline double normcdf(double x) { return 0.5 * ::erfc(-x * SQRT_HALF); }
 
 // exp(x * x) erfc(x)
 inline double erfcx(double x) {
+    if (x < -27) return __builtin_inf();
     if (x < 26) {
         double square = x * x;
         return ::exp(square) * (1 + ::fma(x, x, -square)) * ::erfc(x);

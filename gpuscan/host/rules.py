@@ -21,8 +21,8 @@ from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.reduction import Reduce
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack
 
-# SciPy computes these of float16 in float64.
-WITHOUT_FLOAT16 = frozenset(
+# SciPy computes these of float16, and of two dtypes, in float64.
+BY_SCIPY = frozenset(
     {"sigmoid", "erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc", "gammaincc"}
     | {"digamma", "betaln", "i0", "i1"}
 )
@@ -73,8 +73,9 @@ def _pointwise(w: Writer, op: Pointwise | Cast, node: Apply) -> str:
         chosen = "({1} if {0} else {2})"
         same = all(v.dtype == output.dtype for v in node.inputs[1:])
         return chosen if same else f"{_scalar_type(w, output)}{chosen}"
-    if output.dtype == "float16" and op.row in WITHOUT_FLOAT16:
-        return f"{_scalar_type(w, output)}({op.spec.numpy})" if is_scalar else f"({op.spec.numpy}).astype('float16')"
+    if op.row in BY_SCIPY and (output.dtype == "float16" or any(v.dtype != output.dtype for v in node.inputs)):
+        convert = f"{_scalar_type(w, output)}({{0}})" if is_scalar else f"({{0}}).astype({output.dtype!r})"
+        return convert.format(op.spec.numpy)
     return op.spec.numpy
 
 

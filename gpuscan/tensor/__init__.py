@@ -1,8 +1,10 @@
 """Symbolic arrays: inputs, arithmetic, reductions, products, shapes, indexing and creation, in NumPy's words."""
 
-from gpuscan.tensor import linalg, special
+from gpuscan.tensor import linalg as linalg
 from gpuscan.tensor import methods as _methods
 from gpuscan.tensor import random as random
+from gpuscan.tensor import special as special
+from gpuscan.tensor.contraction import einsum
 from gpuscan.tensor.convert import (
     as_tensor_variable,
     cast,
@@ -37,7 +39,6 @@ from gpuscan.tensor.diagonals import (
     tril,
     triu,
 )
-from gpuscan.tensor.einsum import einsum
 from gpuscan.tensor.elementwise import (
     abs,
     absolute,
@@ -241,6 +242,11 @@ from gpuscan.tensor.layout import (
     swapaxes,
     transpose,
 )
+from gpuscan.tensor.logsums import (
+    log_softmax,
+    logsumexp,
+    softmax,
+)
 from gpuscan.tensor.ordering import (
     argsort,
     searchsorted,
@@ -270,11 +276,6 @@ from gpuscan.tensor.reduction import (
 from gpuscan.tensor.sizes import (
     shape,
     size,
-)
-from gpuscan.tensor.softmax import (
-    log_softmax,
-    logsumexp,
-    softmax,
 )
 
 as_tensor = as_tensor_variable
@@ -325,8 +326,6 @@ __all__ = [
     "all", "allclose", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var",
     # products
     "dot", "einsum", "kron", "matmul", "outer", "tensordot",
-    # linear algebra and special functions, in modules of their own
-    "linalg", "special",
     # running sums, order, diagonals and triangles
     "cumprod", "cumsum", "diff", "argsort", "searchsorted", "sort", "diag", "diagonal", "extract_diag", "trace", "tri",
     "tril", "triu",

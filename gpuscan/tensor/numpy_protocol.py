@@ -10,10 +10,10 @@ import numpy as np
 
 from gpuscan.graph import Variable
 from gpuscan.tensor import (
+    contraction,
     creation,
     cumulative,
     diagonals,
-    einsum,
     elementwise,
     indexing,
     joining,
@@ -129,7 +129,7 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
     np.outer: (products.outer, "a b out"),
     np.kron: (products.kron, ""),
     np.tensordot: (products.tensordot, ""),
-    np.einsum: (einsum.einsum, ""),
+    np.einsum: (contraction.einsum, ""),
     np.cumsum: (cumulative.cumsum, "x axis dtype out"),
     np.cumprod: (cumulative.cumprod, "x axis dtype out"),
     np.diff: (cumulative.diff, "x n axis"),

@@ -20,7 +20,7 @@ from gpuscan.tensor.elementwise import (
     sigmoid,
     softplus,
 )
-from gpuscan.tensor.softmax import log_softmax, logsumexp, softmax
+from gpuscan.tensor.logsums import log_softmax, logsumexp, softmax
 
 expit = sigmoid
 log1pexp = softplus

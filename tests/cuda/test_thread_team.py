@@ -141,9 +141,15 @@ FLOAT_ROWS = {
         *("exp", "exp2", "expm1", "logaddexp", "sin", "cos", "tan", "arctan", "arctan2", "sinh", "cosh", "tanh"),
         *("arcsinh", "deg2rad", "rad2deg", "sigmoid", "softplus", "erf", "erfc", "gammaln", "digamma", "cbrt", "hypot"),
         *("logical_and", "logical_or", "logical_xor", "logical_not", "reciprocal", "real", "imag", "conj", "angle"),
+        *("erfcx", "ndtr", "gamma", "log1mexp"),
     ],
-    "positive": ["sqrt", "log", "log2", "log10", "log1p", "power", "arccosh"],
-    "small": ["arcsin", "arccos", "arctanh"],
+    "positive": [
+        *("sqrt", "log", "log2", "log10", "log1p", "power", "arccosh"),
+        *("gammainc", "gammaincc", "betaln"),
+    ],
+    "small": ["arcsin", "arccos", "arctanh", "erfinv"],
+    "probability": ["ndtri"],
+    "finite": ["i0", "i1"],  # SciPy has no value of them at infinity
 }
 INTEGER_ROWS = ["add", "sub", "mul", "floor_div", "mod", "power", "neg", "abs", "sign", "maximum", "minimum", "clip"]
 INTEGER_ROWS += ["bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift", "eq", "lt"]
@@ -171,6 +177,10 @@ class TestEveryPointwiseRow:
             pairs = np.abs(pairs) + 1.25
         if domain == "small":
             pairs = np.random.default_rng(0).uniform(-1, 1, (30, 2))
+        if domain == "probability":
+            pairs = np.append(np.random.default_rng(0).uniform(0, 1, (30, 2)), [[0, 1], [0.5, 1e-9], [1, -1]], axis=0)
+        if domain == "finite":
+            pairs = pairs[np.isfinite(pairs).all(axis=1)]
         x, y = gt.tensor("x", dtype, (None,)), gt.tensor("y", dtype, (None,))
         outputs = emit_rows(FLOAT_ROWS[domain], x, y)
         values = [np.ascontiguousarray(column, dtype) for column in pairs.T]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.graph import DTYPES, Graph, type_of
+from gpuscan.host.rules import BY_SCIPY
 from gpuscan.tensor.elementwise import apply
 from gpuscan.tensor.pointwise import FLOAT_RULES, POINTWISE, promote
 from tests.tensor.agree import agree, run, same
@@ -25,17 +26,20 @@ REFERENCE: dict[str, Any] = {
     "switch": np.where, "clip": np.clip, "sigmoid": scipy.special.expit, "softplus": lambda x: np.logaddexp(x, x * 0),
     "erf": scipy.special.erf, "erfc": scipy.special.erfc, "gammaln": scipy.special.gammaln,
     "digamma": scipy.special.digamma, "real": np.real, "imag": np.imag, "conj": np.conjugate, "angle": np.angle,
+    "i0": scipy.special.i0, "log1mexp": lambda x: np.log(-np.expm1(x)),
 }  # fmt: skip
-POSITIVE = ("sqrt", "log", "log2", "log10", "log1p", "gammaln", "digamma", "left_shift", "right_shift")
+POSITIVE: tuple[str, ...] = ("sqrt", "log", "log2", "log10", "log1p", "gammaln", "digamma", "left_shift", "right_shift")
+POSITIVE += ("gamma", "gammainc", "gammaincc", "betaln")
 WITHIN = {
-    **dict.fromkeys(("arcsin", "arccos", "arctanh"), (-1, 1)),
+    **dict.fromkeys(("arcsin", "arccos", "arctanh", "erfinv"), (-1, 1)),
     **dict.fromkeys(POSITIVE, (0, 4)),
-    **{"arccosh": (1, 4), "power": (0, 3)},
+    **{"arccosh": (1, 4), "power": (0, 3), "ndtri": (0, 1), "log1mexp": (-4, 0)},
 }
 """Where a function is defined, if not everywhere."""
 NO_ORDER = ("floor_div", "mod", "maximum", "minimum", "clip", "lt", "le", "gt", "ge")
 REAL_ONLY = ("cbrt", "hypot", "exp2", "expm1", "log2", "log10", "log1p", "logaddexp", "arctan2", "deg2rad", "rad2deg")
 REAL_ONLY += ("sigmoid", "softplus", "erf", "erfc", "gammaln", "digamma", "floor", "ceil", "trunc", "rint")
+REAL_ONLY += ("erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammainc", "gammaincc", "betaln", "i0", "i1", "log1mexp")
 BITS = ("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift")
 REFUSED = {
     **dict.fromkeys(NO_ORDER + REAL_ONLY, "c"),
@@ -61,15 +65,15 @@ def values(row: str, dtype: str, shape: tuple[int, ...], seed: int) -> np.ndarra
 
 
 def reference(row: str, operands: list[np.ndarray]) -> np.ndarray:
-    function = REFERENCE.get(row) or getattr(np, row)
+    function = REFERENCE.get(row) or getattr(np, row, None) or getattr(scipy.special, row)
     in_floats = POINTWISE[row].rule in FLOAT_RULES or row in ("floor", "ceil", "trunc", "rint")
     if in_floats and common_of(row, tuple(o.dtype.name for o in operands)) not in DTYPES[DTYPES.index("float16") :]:
         operands = [o.astype("float64") for o in operands]
     with np.errstate(all="ignore"):
         result = np.asarray(function(*operands))
-    # SciPy answers float16 with float64.
-    special = row in ("sigmoid", "erf", "erfc", "gammaln", "digamma") and operands[0].dtype == "float16"
-    return result.astype("float16") if special else result
+    # SciPy answers float16, and two dtypes, with float64.
+    with np.errstate(over="ignore"):
+        return result.astype(np.result_type(*operands)) if row in BY_SCIPY else result
 
 
 SHAPES = {"arrays": ((3, 1), (4,), (3, 4)), "scalars": ((), (), ()), "scalar and arrays": ((), (4,), (3, 1))}
