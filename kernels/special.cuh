@@ -113,7 +113,7 @@ __device__ __forceinline__ T gamma_exponent(T a, T x) {
 
 // x^a exp(-x) / gamma(a + 1).
 template <class T>
-__device__ __forceinline__ T gamma_term(T a, T x) {
+__device__ __noinline__ T gamma_term(T a, T x) {
     if (a < T(10)) {
         T const decay = exp(-x);
         return decay == T(0) ? T(0) : pow(x, a) * decay / tgamma(a + T(1));
@@ -204,9 +204,10 @@ __device__ __forceinline__ T gamma_uniform(T a, T x, bool upper) {
     return T(0.5) * erfc(side * (y < T(0) ? -sqrt(exponent) : sqrt(exponent))) + side * rest;
 }
 
-// Regularised: of shape a the distribution function at x, and 1 less it.
+// Regularised: of shape a the distribution function at x, and 1 less it. Not inlined: NVRTC takes seconds for two
+// copies, and a call is nothing beside the series.
 template <class T>
-__device__ __forceinline__ T gamma_ratio(T a, T x, bool upper) {
+__device__ __noinline__ T gamma_ratio(T a, T x, bool upper) {
     if (!(a >= T(0) && x >= T(0)) || (a == T(0) && x == T(0))) return not_a_number<T>();
     if (a == infinity<T>() && x == infinity<T>()) return not_a_number<T>();
     T const all = upper ? T(0) : T(1);  // where all of the distribution is at or below x

@@ -59,4 +59,5 @@ def _solved(a: Any, b: Any, lower: bool, trans: int, unit_diagonal: bool) -> Any
 def _trtrs(letter: str) -> Any:
     from scipy.linalg import lapack  # slow to import
 
-    return getattr(lapack, f"{letter}trtrs")
+    # LAPACK has other letters for float32 and for complex numbers than NumPy.
+    return getattr(lapack, f"{'sdcz'['fdFD'.index(letter)]}trtrs")

@@ -61,7 +61,8 @@ def einsum(subscripts: str, *arrays: Any, optimize: Any = None) -> Variable:
         a, b = _cheapest(terms, read.result)
         rest = [term for term in terms if term is not a and term is not b]
         kept = {*read.result, *(label for term in rest for label in term.labels)}
-        terms = [_multiplied(_summed(a, kept | {*b.labels}), _summed(b, kept | {*a.labels}), kept), *rest]
+        both = _multiplied(_summed(a, kept | {*b.labels}), _summed(b, kept | {*a.labels}), kept)
+        terms = [both if term is a else term for term in terms if term is not b]
     last = _summed(terms[0], read.result)
     return _arranged(last, read.result)
 

@@ -7,7 +7,20 @@ from typing import Any
 
 from gpuscan.graph import Variable
 from gpuscan.graph.operators import MEANING, STATE_METHODS
-from gpuscan.tensor import convert, elementwise, indexing, joining, layout, numpy_protocol, products, reduction, sizes
+from gpuscan.tensor import (
+    convert,
+    cumulative,
+    diagonals,
+    elementwise,
+    indexing,
+    joining,
+    layout,
+    numpy_protocol,
+    ordering,
+    products,
+    reduction,
+    sizes,
+)
 from gpuscan.tensor.random.functions import FUNCTIONS, draw_method
 
 METHODS: dict[Any, tuple[str, ...]] = {
@@ -17,6 +30,9 @@ METHODS: dict[Any, tuple[str, ...]] = {
         *("lt", "le", "gt", "ge", "real", "imag", "conj", "clip", "round"),
     ),
     reduction: ("sum", "prod", "max", "min", "mean", "var", "std", "any", "all", "argmax", "argmin"),
+    cumulative: ("cumsum", "cumprod"),
+    ordering: ("sort", "argsort"),
+    diagonals: ("diagonal", "trace"),
     sizes: ("shape", "size", "length", "unpack"),
     layout: ("reshape", "dimshuffle", "transpose", "swapaxes", "flatten", "ravel", "squeeze"),
     joining: ("repeat",),

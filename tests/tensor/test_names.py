@@ -10,6 +10,7 @@ import pytest
 import gpuscan.tensor as gt
 from gpuscan.tensor.pointwise import POINTWISE
 
+
 def test_all_lists_what_there_is() -> None:
     assert len(set(gt.__all__)) == len(gt.__all__)
     modules = {m.name for m in pkgutil.iter_modules(gt.__path__)}
