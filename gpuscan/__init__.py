@@ -13,7 +13,8 @@ from gpuscan.errors import (
     UnusedInputError,
 )
 from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, debugprint
-from gpuscan.loop import scan, until
+from gpuscan.loop import filter, foldl, foldr, map, reduce, scan, scan_steps, until
+from gpuscan.mode import Mode, get_mode
 from gpuscan.tensor import shared
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "KernelError",
     "LoopError",
     "MissingInputError",
+    "Mode",
     "ShapeError",
     "SharedVariable",
     "TensorType",
@@ -33,8 +35,15 @@ __all__ = [
     "Variable",
     "config",
     "debugprint",
+    "filter",
+    "foldl",
+    "foldr",
     "function",
+    "get_mode",
+    "map",
+    "reduce",
     "scan",
+    "scan_steps",
     "shared",
     "tensor",
     "until",
