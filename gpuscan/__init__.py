@@ -1,7 +1,7 @@
 """Loops written as symbolic arithmetic, compiled: on a GPU to one kernel, elsewhere to NumPy."""
 
 from gpuscan import tensor
-from gpuscan.compile import Function, function
+from gpuscan.compile import Function, In, Out, function
 from gpuscan.config import config
 from gpuscan.errors import (
     DtypeError,
@@ -24,10 +24,12 @@ __all__ = [
     "DtypeError",
     "Function",
     "GraphError",
+    "In",
     "KernelError",
     "LoopError",
     "MissingInputError",
     "Mode",
+    "Out",
     "ShapeError",
     "SharedVariable",
     "TensorType",

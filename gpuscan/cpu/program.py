@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuscan.errors import counted
 from gpuscan.graph import Apply, Graph, sorted_nodes
-from gpuscan.host import write_function
+from gpuscan.host import LoopProfile, write_function
 from gpuscan.loop import Loop, Scan, open_loop
 
 
@@ -51,6 +51,10 @@ class CpuProgram:
     def plans(self) -> tuple[Any, ...]:
         """Return the plans of kernels: there are none."""
         return ()
+
+    def profiles(self) -> Iterator[LoopProfile]:
+        """Yield what was measured of each loop that is profiled."""
+        yield from self.function.profiles
 
     def source(self) -> str:
         """Return the generated Python text."""

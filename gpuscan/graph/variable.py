@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, final
@@ -136,16 +137,21 @@ class SharedVariable(Variable):
     default_update : Variable or None
         What functions update it to where neither ``updates`` nor ``no_default_updates`` names it. It belongs to the
         session: a copy that is unpickled has none.
+    lock : RLock
+        Held by a call that updates it, from reading the old value to storing the new one.
     """
 
-    __slots__ = ("_value", "default_update")
+    __slots__ = ("_value", "default_update", "lock")
     CHANGEABLE = frozenset({"_value", "default_update", "name", "storage"})
+
+    lock: threading.RLock
 
     def __init__(self, value: np.ndarray, name: str | None = None, shape: Shape | None = None) -> None:
         super().__init__(TensorType(value.dtype.name, (None,) * value.ndim if shape is None else shape), name)
         self._check_shape(value)
         self._value: Any = value
         self.default_update: Variable | None = None
+        _set(self, "lock", threading.RLock())
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
         """Return the value as a NumPy array: a copy, or with `borrow` the array itself where that is possible."""
