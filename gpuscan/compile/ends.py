@@ -83,6 +83,7 @@ class Input:
     allow_downcast: bool | None = None
     default: SharedVariable | None = None
     update: Any = None
+    owns_default: bool = False
 
     def label(self, position: int) -> str:
         """Return what messages call it."""

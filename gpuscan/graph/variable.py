@@ -12,6 +12,7 @@ import numpy as np
 from gpuscan.errors import DtypeError, ShapeError
 from gpuscan.graph.location import Location, user_location
 from gpuscan.graph.operators import Operators
+from gpuscan.graph.pickling import output_of, reduce_node
 from gpuscan.graph.types import Shape, TensorType, type_of
 
 _set = object.__setattr__
@@ -33,9 +34,6 @@ class Unchanging:
     def _initialise(self, **attributes: Any) -> None:
         for attribute, value in attributes.items():
             _set(self, attribute, value)
-
-    def __setstate__(self, state: tuple[Any, dict[str, Any]]) -> None:
-        self._initialise(**state[1])  # unpickling, of slots
 
 
 class Variable(Unchanging, Operators):
@@ -101,8 +99,17 @@ class Variable(Unchanging, Operators):
         """For each axis, whether its size is known to be 1."""
         return tuple(size == 1 for size in self.type.shape)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.owner is not None:
+            return output_of, (self.owner, self.index)
+        return _parameter, (self.type, self.name, self.known)
+
     def __repr__(self) -> str:
         return f"<{self.name or (self.owner.op if self.owner else type(self).__name__)}: {self.type}>"
+
+
+def _parameter(type: TensorType, name: str | None, known: int | None) -> Variable:
+    return Variable(type, name, known=known)
 
 
 @final
@@ -256,6 +263,9 @@ class Apply(Unchanging):
     def with_inputs(self, inputs: Sequence[Variable]) -> Apply:
         """Return a node of the same op and origin over other inputs, types inferred anew."""
         return Apply(self.op, inputs, self.where)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_node(self)
 
     def __repr__(self) -> str:
         return f"{self.op}({', '.join(map(repr, self.inputs))})"
