@@ -10,16 +10,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, final
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from gpuscan.graph.variable import Apply
 
 
 class _Listed(threading.local):
-    """The nodes that are in a list being written. Out of date it costs stack, not correctness."""
+    """The nodes that are in a list being written."""
 
     def __init__(self) -> None:
-        self.nodes: set[Apply] = set()
+        # Weak, as a pickle that failed may leave some behind: they cost stack later, not correctness.
+        self.nodes: WeakSet[Apply] = WeakSet()
 
 
 _listed = _Listed()
@@ -30,17 +32,21 @@ class NodeList(list["Apply"]):
     """Nodes in order, each after those it depends on; pickled one by one."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return NodeList, (), None, self._one_by_one()
-
-    def _one_by_one(self) -> Iterator[Apply]:
-        # Pickle and copy.deepcopy take an item only when they are done with an earlier one, or take them in batches and
-        # then handle them in order.
         new = [node for node in self if node not in _listed.nodes]
+        return NodeList, (), None, self._one_by_one(new), self._end(new)
+
+    def _one_by_one(self, new: list[Apply]) -> Iterator[Apply]:
         _listed.nodes.update(new)
         try:
             yield from list(self)
-        finally:
+        except GeneratorExit:  # one of them could not be pickled
             _listed.nodes.difference_update(new)
+            raise
+
+    def _end(self, new: list[Apply]) -> Iterator[tuple[Any, Any]]:
+        """Yield nothing: as the items of a dictionary, what it does comes after the items of the list are written."""
+        _listed.nodes.difference_update(new)
+        yield from ()
 
 
 def reduce_node(node: Apply) -> tuple[Any, ...]:
