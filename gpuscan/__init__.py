@@ -1,6 +1,7 @@
 """Loops written as symbolic arithmetic, compiled: on a GPU to one kernel, elsewhere to NumPy."""
 
-from gpuscan import tensor
+from gpuscan import compile, graph, tensor
+from gpuscan import loop as scan_module
 from gpuscan.compile import Function, In, Out, function
 from gpuscan.config import config
 from gpuscan.errors import (
@@ -13,6 +14,7 @@ from gpuscan.errors import (
     UnusedInputError,
 )
 from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, debugprint
+from gpuscan.graph import debugprint as dprint
 from gpuscan.loop import filter, foldl, foldr, map, reduce, scan, scan_steps, until
 from gpuscan.mode import Mode, get_mode
 from gpuscan.tensor import shared
@@ -35,16 +37,20 @@ __all__ = [
     "TensorType",
     "UnusedInputError",
     "Variable",
+    "compile",
     "config",
     "debugprint",
+    "dprint",
     "filter",
     "foldl",
     "foldr",
     "function",
     "get_mode",
+    "graph",
     "map",
     "reduce",
     "scan",
+    "scan_module",
     "scan_steps",
     "shared",
     "tensor",
