@@ -61,11 +61,15 @@ def swapped(recipe: Recipe, swap: Mapping[SharedVariable, SharedVariable]) -> Re
 
     Raises
     ------
+    TypeError
+        If `swap` is no mapping.
     ValueError
         If one of the others is not in it.
     DtypeError
         If two are of different types.
     """
+    if not isinstance(swap, Mapping):
+        raise TypeError(f"copy: swap must be a dict from shared variables to shared variables; found {swap!r}")
     found = {*recipe.shared, *recipe.updated, *(i.default for i in recipe.inputs)}
     for old, new in swap.items():
         if old not in found:

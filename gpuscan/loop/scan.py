@@ -13,6 +13,7 @@ from gpuscan.graph import SharedVariable, Variable, leaves
 from gpuscan.loop import records
 from gpuscan.loop.arguments import (
     Argument,
+    check_callable,
     check_long_enough,
     parameter_names,
     read_n_steps,
@@ -114,6 +115,7 @@ def scan(
     >>> gs.function([x], total, updates=updates)([1.0, 2.0, 3.0])
     array([1., 3., 6.])
     """
+    check_callable(fn)
     sequence_arguments = read_sequences(sequences)
     output_arguments = read_outputs_info(outputs_info)
     other_arguments = read_non_sequences(non_sequences)

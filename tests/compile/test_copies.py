@@ -70,6 +70,8 @@ def test_copies_that_cannot_be():
     f, count = counter()
     with pytest.raises(ValueError, match=r"swap names .* which is no shared variable of the function"):
         f.copy(swap={gs.shared(1.0): count})
+    with pytest.raises(TypeError, match="swap must be a dict"):
+        f.copy(swap=[(count, count)])
     with pytest.raises(gs.DtypeError, match=r"in place of .*count"):
         f.copy(swap={count: gs.shared(1, name="int")})
 

@@ -54,6 +54,7 @@ LITTLE: dict[str, Callable[[Any, Any, Any], Any]] = {
     "last three of an emit": lambda a, b, c: c[-3:],
     "an element of the last": lambda a, b, c: a[-1, 5],
     "number of steps": lambda a, b, c: gs.scan_steps(a),
+    "number of rows": lambda a, b, c: a.shape[0] + c.shape[0],
 }
 
 
