@@ -196,9 +196,10 @@ class Function:
     def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         updated = self._recipe.updated
         with _values:
-            values = self._takes.values(args, kwargs)
+            given = self._takes.bind(args, kwargs)
             # Scalars are passed as NumPy scalars, as they are computed with most quickly.
             stored = [s.storage if s.ndim else s.storage[()] for s in self._recipe.shared]
+        values = self._takes.checked(given)
         results = self._run([*values, *stored])
         count = len(results) - len(updated)
         placed = [self._program.place(result, values, self._recipe.placement) for result in results[:count]]

@@ -31,18 +31,25 @@ class Arguments:
             InputCheck(i.variable, i.label(position), i.allow_downcast, on_host) for position, i in enumerate(inputs)
         ]
 
-    def values(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-        """Return an array, or a NumPy scalar, for each input.
+    def checked(self, given: Sequence[Any]) -> list[Any]:
+        """Return an array, or a NumPy scalar, for each input, from what `bind` returned.
+
+        Raises
+        ------
+        DtypeError, ShapeError
+            If a value does not fit its input.
+        """
+        return [check(value) for check, value in zip(self.checks, given, strict=True)]
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sequence[Any]:
+        """Return what was passed for each input, or its own value.
 
         Raises
         ------
         TypeError
             If there are too few or too many values.
-        DtypeError, ShapeError
-            If one does not fit its input.
         """
-        given = args if not kwargs and len(args) == len(self.inputs) else self._bind(args, kwargs)
-        return [check(value) for check, value in zip(self.checks, given, strict=True)]
+        return args if not kwargs and len(args) == len(self.inputs) else self._bind(args, kwargs)
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
         given: dict[int, Any] = dict(enumerate(args))

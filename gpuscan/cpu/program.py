@@ -78,3 +78,5 @@ def _explain_loop(loop: Loop) -> Iterator[str]:
         yield f"  state {state.name!r} ({state.next.type}): {counted(state.depth, 'past value')} in local variables"
     for result in loop.results:
         yield f"  keeps the {result}" if result.record else "  counts its steps"
+    if loop.options.keep_buffers:
+        yield "  keeps its buffers for the next call"

@@ -177,7 +177,8 @@ class SharedVariable(Variable):
         """
         array = self._converted(value, borrow)
         self._check_shape(array)
-        self.storage = array
+        with self.lock:  # not in the middle of a call that updates it
+            self.storage = array
 
     def _converted(self, value: Any, borrow: bool) -> np.ndarray:
         given = np.asarray(_on_host(value))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import final
 
+from gpuscan.errors import counted
+
 
 @final
 class LoopProfile:
@@ -36,4 +38,4 @@ class LoopProfile:
 
     def __str__(self) -> str:
         each = f", {self.seconds / self.steps * 1e6:.3g} us a step" if self.steps else ""
-        return f"{self.title}: {self.calls} calls, {self.steps} steps, {self.seconds:.3g} s{each}"
+        return f"{self.title}: {counted(self.calls, 'call')}, {counted(self.steps, 'step')}, {self.seconds:.3g} s{each}"

@@ -153,6 +153,7 @@ def test_buffers_are_kept_and_fit_again():
         expected = np.cumsum(np.ones(steps))
         assert f(np.ones(steps)) == [expected.sum(), (expected - 1).sum()]
     assert "buffers" in f.kernel_source()
+    assert "keeps its buffers for the next call" in f.explain("str")
 
 
 def test_the_setting_for_buffers():
