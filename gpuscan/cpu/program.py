@@ -67,6 +67,8 @@ def _explain(nodes: Iterable[Apply], indent: str = "") -> Iterator[str]:
         if isinstance(node.op, Scan):
             loop = open_loop(node)
             yield from (indent + line for line in _explain_loop(loop))
+            if loop.options.keep_buffers and not indent:
+                yield "  keeps its buffers for the next call"
             yield from _explain(sorted_nodes(loop.outputs, loop.reads), indent + "  ")
 
 
@@ -78,5 +80,3 @@ def _explain_loop(loop: Loop) -> Iterator[str]:
         yield f"  state {state.name!r} ({state.next.type}): {counted(state.depth, 'past value')} in local variables"
     for result in loop.results:
         yield f"  keeps the {result}" if result.record else "  counts its steps"
-    if loop.options.keep_buffers:
-        yield "  keeps its buffers for the next call"

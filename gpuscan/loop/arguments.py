@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuscan.config import config
 from gpuscan.errors import DtypeError, LoopError, counted
 from gpuscan.graph import Variable
-from gpuscan.loop.records import Options
-from gpuscan.mode import Mode, get_mode
 from gpuscan.tensor.convert import as_tensor_variable
 from gpuscan.tensor.pointwise import kind
 
@@ -222,40 +219,6 @@ def read_n_steps(n_steps: Any) -> Variable | None:
         raise LoopError(f"scan: n_steps must not be negative; found {steps.known}")
     as_int64: Variable = steps.astype("int64")
     return as_int64
-
-
-def read_options(truncate_gradient: Any, mode: Any, profile: Any, allow_gc: Any) -> Options:
-    """Return how a loop is to be run and differentiated.
-
-    Raises
-    ------
-    LoopError
-        If `truncate_gradient` is neither -1, None nor a positive integer, or there is no such mode.
-    """
-    return Options(
-        truncate_gradient=_truncation(truncate_gradient),
-        mode=None if mode is None else _mode(mode),
-        profile=bool(profile),
-        keep_buffers=not (config.scan__allow_gc if allow_gc is None else allow_gc),
-    )
-
-
-def _truncation(steps: Any) -> int | None:
-    if steps is None:
-        return None
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < -1 or steps == 0:
-        raise LoopError(
-            "scan: truncate_gradient must be the number of steps that gradients go back through, at least 1, or -1 for "
-            f"all; found {steps!r}"
-        )
-    return None if steps == -1 else int(steps)
-
-
-def _mode(mode: Any) -> Mode:
-    try:
-        return get_mode(mode)
-    except (TypeError, ValueError) as error:
-        raise LoopError(f"scan: {error}") from None
 
 
 # ---- the step function ----

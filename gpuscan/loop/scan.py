@@ -18,12 +18,12 @@ from gpuscan.loop.arguments import (
     parameter_names,
     read_n_steps,
     read_non_sequences,
-    read_options,
     read_outputs_info,
     read_sequences,
 )
 from gpuscan.loop.capture import capture
 from gpuscan.loop.op import close_loop, row_type
+from gpuscan.loop.options import read_options
 from gpuscan.loop.records import Emit, Loop, NonSequence, Result, State
 from gpuscan.loop.returned import Returned, read_returned, until
 from gpuscan.mode import Mode
