@@ -202,7 +202,8 @@ class Function:
         values = self._takes.checked(given)
         results = self._run([*values, *stored])
         count = len(results) - len(updated)
-        placed = [self._program.place(result, values, self._recipe.placement) for result in results[:count]]
+        passed = [*args, *kwargs.values()]  # not what inputs have of their own, wherever a call left that
+        placed = [self._program.place(result, passed, self._recipe.placement) for result in results[:count]]
         new = [self._new_value(s, value) for s, value in zip(updated, results[count:], strict=True)]
         # Last, and nothing here can fail, so that a call changes all of them or none.
         with _values:
