@@ -199,7 +199,8 @@ def as_graph(
         go_backwards=go_backwards,
         return_list=True,
     )[0]
-    return Symbolic(inputs.variables, _read(read, histories), inputs.values)
+    outputs = [gt.as_tensor_variable(value) for value in _read(read, histories)]  # one that reads nothing is a constant
+    return Symbolic(inputs.variables, outputs, inputs.values)
 
 
 def _read(read: Read | Sequence[Read], histories: Sequence[Any]) -> list[Any]:

@@ -44,7 +44,6 @@ class _LoopText:
         self.loop = open_loop(node)
         self.title = repr(self.loop.title)
         self.step = w.fresh("k")
-        self.clock = w.fresh("t")
         # Not for a loop inside a loop, whose results the loop around it may hold on to; CuPy keeps memory of itself.
         keeps = self.loop.options.keep_buffers and w.arrays is NUMPY and w.is_outside
         self.buffers = w.bind(Buffers(), "buffers") if keeps else None
@@ -69,6 +68,7 @@ class _LoopText:
 
     def _start_clock(self) -> None:
         if self.loop.options.profile:
+            self.clock = self.w.fresh("t")
             self.w.line(f"{self.clock} = {self._helper(perf_counter)}()")
 
     def _stop_clock(self) -> None:
