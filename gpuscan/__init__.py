@@ -1,7 +1,8 @@
 """Loops written as symbolic arithmetic, compiled: on a GPU to one kernel, elsewhere to NumPy."""
 
-from gpuscan import tensor
-from gpuscan.compile import Function, function
+from gpuscan import compile, graph, tensor
+from gpuscan import loop as scan_module
+from gpuscan.compile import Function, In, Out, function
 from gpuscan.config import config
 from gpuscan.errors import (
     DtypeError,
@@ -13,7 +14,9 @@ from gpuscan.errors import (
     UnusedInputError,
 )
 from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, debugprint
-from gpuscan.loop import scan, until
+from gpuscan.graph import debugprint as dprint
+from gpuscan.loop import filter, foldl, foldr, map, reduce, scan, scan_steps, until
+from gpuscan.mode import Mode, get_mode
 from gpuscan.tensor import shared
 
 __version__ = "0.1.0"
@@ -23,18 +26,32 @@ __all__ = [
     "DtypeError",
     "Function",
     "GraphError",
+    "In",
     "KernelError",
     "LoopError",
     "MissingInputError",
+    "Mode",
+    "Out",
     "ShapeError",
     "SharedVariable",
     "TensorType",
     "UnusedInputError",
     "Variable",
+    "compile",
     "config",
     "debugprint",
+    "dprint",
+    "filter",
+    "foldl",
+    "foldr",
     "function",
+    "get_mode",
+    "graph",
+    "map",
+    "reduce",
     "scan",
+    "scan_module",
+    "scan_steps",
     "shared",
     "tensor",
     "until",

@@ -44,6 +44,10 @@ FLAGS = {
     "floatX": Flag("float64", "float16|float32|float64", "dtype of scalar(), vector(), ... and of Python floats"),
     "device": Flag("auto", DEVICE_PATTERN, "where functions run; auto is CUDA if there is a GPU, else the CPU"),
     "check": Flag(False, "True|False", "verify graphs between rewrites, and dtypes and shapes at every step"),
+    "mode": Flag("FAST_RUN", rf"FAST_RUN|FAST_COMPILE|eager|{DEVICE_PATTERN}", "what function(mode=) is without it"),
+    "exclude_rewrites": Flag("", r"[\w:]*", "rewrites that no graph goes through, with colons between their names"),
+    "profile": Flag(False, "True|False", "measure the loops of every function; f.explain() shows what was found"),
+    "scan__allow_gc": Flag(True, "True|False", "whether loops give their buffers back after each call, on the CPU"),
     "cache_dir": Flag("", ".*", "folder of compiled kernels; empty for the user's cache folder"),
 }
 

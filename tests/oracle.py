@@ -196,10 +196,11 @@ def as_graph(
         inputs.entries(outputs_info, "initial", "s") or None,
         [inputs.of(v, f"w{i}") for i, v in enumerate(as_list(non_sequences))],
         n_steps if n_steps is None or type(n_steps) is int else inputs.of(n_steps, "n"),
-        go_backwards,
+        go_backwards=go_backwards,
         return_list=True,
     )[0]
-    return Symbolic(inputs.variables, _read(read, histories), inputs.values)
+    outputs = [gt.as_tensor_variable(value) for value in _read(read, histories)]  # one that reads nothing is a constant
+    return Symbolic(inputs.variables, outputs, inputs.values)
 
 
 def _read(read: Read | Sequence[Read], histories: Sequence[Any]) -> list[Any]:

@@ -12,14 +12,18 @@ from hypothesis import strategies as st
 import gpuscan as gs
 from tests.oracle import either
 
-BASE = (2, 3)  # shapes are the last axes of this, so that all values broadcast against each other
+BASE = (2, 3, 2)  # shapes are the last axes of this, so that all values broadcast against each other
+
+INTEGERS = ("int64", "int32")
 
 READS: dict[str, Callable[[Any], Any]] = {
     "all": lambda history: history,
     "last": lambda history: history[-1],
     "last two": lambda history: history[-2:],
     "last but one": lambda history: history[-2],
+    "last three": lambda history: history[-3:],
     "every other": lambda history: history[::2],
+    "none": lambda history: np.int64(0),
 }
 
 
@@ -32,7 +36,7 @@ class Value:
 
     def draw(self, rng: np.random.Generator, *rows: int) -> np.ndarray:
         shape = (*rows, *BASE[len(BASE) - self.rank :])
-        values = rng.integers(-4, 5, shape) if self.dtype == "int64" else rng.normal(size=shape)
+        values = rng.integers(-4, 5, shape) if self.dtype in INTEGERS else rng.normal(size=shape)
         return values.astype(self.dtype)
 
 
@@ -63,7 +67,8 @@ class RandomLoop:
     says_steps: bool
     reverse: bool
     until: int | None  # a limit
-    inner: int | None  # steps of a loop inside
+    inner: int | None  # steps of a loop inside; 4 for a number that depends on a value
+    inner_until: int | None  # a limit of its own
     seed: int
 
     def step(self, *captured: Any) -> Callable[..., Any]:
@@ -73,8 +78,7 @@ class RandomLoop:
             values = [*captured, *reads]  # the last is an integer scalar
             if self.inner is not None:
                 value = next((v for v in values if v.dtype == "float64"), values[-1] * 0.5)
-                (history,) = either(lambda s: np.cos(s + value), None, value, None, self.inner)
-                values.insert(0, history.sum(0))
+                values.insert(0, self.inside(value, values[-1]))
             outputs, position = [], sum(len(s.taps) for s in self.sequences)
             for output in self.outputs:
                 own = list(reads[position : position + len(output.taps)])
@@ -86,6 +90,20 @@ class RandomLoop:
 
         return step
 
+    def inside(self, value: Any, count: Any) -> Any:
+        """Return what a loop inside a step makes of a value; its length may be one that each step computes."""
+        steps = abs(count) % 4 if self.inner == 4 else self.inner
+        if self.inner_until is None:
+            (history,) = either(lambda s: np.cos(s + value), None, value, None, steps)
+            return history.sum(0)
+
+        def until(s: Any, emitted: Any) -> Any:
+            new = np.cos(s + emitted)
+            return new, new * s, gs.until(fit(new, 0) > self.inner_until)
+
+        states, emits = either(lambda s: until(s, value), None, [value, None], None, steps)
+        return states.sum(0) + emits.sum(0)
+
 
 def fit(value: Any, rank: int) -> Any:
     """Return `value` with at most `rank` axes."""
@@ -96,12 +114,13 @@ def fit(value: Any, rank: int) -> Any:
 
 def combine(output: Output, own: list[Any], values: list[Any]) -> Any:
     """Return an output of a step: its own past values, and others as their weights say."""
-    is_int = output.value.dtype == "int64"
-    usable = [v for v in values if v.dtype == "int64"] if is_int else values
+    dtype = output.value.dtype
+    is_int = dtype in INTEGERS
+    usable = [v for v in values if v.dtype in INTEGERS] if is_int else values
     terms = [fit(v, output.value.rank) * w for v, w in zip(usable, output.weights, strict=False) if w]
     terms = [*own, *terms] or [fit(usable[-1], output.value.rank)]
     total = sum(terms, np.int64(1) if is_int else np.float64(0.25))
-    return total % 7 if is_int else np.sin(total)
+    return (total % 7 if is_int else np.sin(total)).astype(dtype)
 
 
 def taps_of_sequences() -> st.SearchStrategy[tuple[int, ...]]:
@@ -112,7 +131,11 @@ def taps_of_states() -> st.SearchStrategy[tuple[int, ...]]:
     return st.lists(st.integers(-4, -1), min_size=1, max_size=3, unique=True).map(tuple)
 
 
-VALUES = st.builds(Value, st.integers(0, 2), st.sampled_from(["float64", "float64", "int64"]))
+VALUES = st.builds(
+    Value,
+    st.one_of(st.integers(0, 2), st.integers(0, 3)),
+    st.sampled_from(["float64", "float64", "int64", "float32", "int32"]),
+)
 OUTPUTS = st.builds(
     Output,
     VALUES,
@@ -126,11 +149,12 @@ LOOPS = st.builds(
     outputs=st.lists(OUTPUTS, min_size=1, max_size=4).map(tuple),
     non_sequences=st.lists(VALUES, max_size=2).map(tuple),
     captured=st.lists(VALUES, max_size=2).map(tuple),
-    steps=st.integers(0, 7),
+    steps=st.integers(0, 9),
     says_steps=st.booleans(),
     reverse=st.booleans(),
     until=st.one_of(st.none(), st.none(), st.integers(0, 3)),
-    inner=st.one_of(st.none(), st.none(), st.integers(0, 3)),
+    inner=st.one_of(st.none(), st.none(), st.integers(0, 4)),
+    inner_until=st.one_of(st.none(), st.integers(-1, 2)),
     seed=st.integers(0, 999),
 )
 

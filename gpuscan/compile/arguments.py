@@ -6,18 +6,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpuscan.compile.ends import In, Input, Out, read_input
 from gpuscan.errors import DtypeError, MissingInputError, ShapeError, UnusedInputError
 from gpuscan.graph import SharedVariable, TensorType, Variable, free_values, leaves, merge_shapes
 from gpuscan.tensor.convert import as_tensor_variable, cast, operands
 from gpuscan.tensor.pointwise import promote
 
 
-def label(variable: Variable, position: int) -> str:
-    """Return what messages call an input."""
-    return f"input {variable.name!r}" if variable.name else f"input {position}"
-
-
-def read_inputs(inputs: Any) -> list[Variable]:
+def read_inputs(inputs: Any, allow_downcast: bool | None) -> tuple[Input, ...]:
     """Return the inputs.
 
     Raises
@@ -26,20 +22,16 @@ def read_inputs(inputs: Any) -> list[Variable]:
         If they are no sequence of variables without a value of their own.
     ValueError
         If one is listed twice.
+    DtypeError, ShapeError
+        If a default value does not fit.
     """
-    if isinstance(inputs, Variable) or not isinstance(inputs, Sequence):
+    if isinstance(inputs, Variable | In) or not isinstance(inputs, Sequence):
         raise TypeError("function: inputs must be a list of variables, as in function([x], y)")
-    for position, v in enumerate(inputs):
-        if not isinstance(v, Variable):
-            raise TypeError(f"function: input {position} is {v!r}; inputs must be variables")
-        if isinstance(v, SharedVariable):
-            raise TypeError(
-                f"function: the shared variable {v.name!r} cannot be an input; functions find it themselves"
-            )
-    for position, v in enumerate(inputs):
-        if v in inputs[:position]:
-            raise ValueError(f"function: {label(v, position)} is listed twice")
-    return list(inputs)
+    found = tuple(read_input(given, position, allow_downcast) for position, given in enumerate(inputs))
+    for position, i in enumerate(found):
+        if i.variable in [other.variable for other in found[:position]]:
+            raise ValueError(f"function: {i.label(position)} is listed twice")
+    return found
 
 
 class Structure:
@@ -52,25 +44,33 @@ class Structure:
     """
 
     def __init__(self, outputs: Any) -> None:
-        self.form = outputs
+        self.keys: tuple[Any, ...] | None = None
+        self.form = "list"
         if outputs is None:
-            values = []
+            self.form, values = "none", []
         elif isinstance(outputs, Mapping):
-            values = list(outputs.values())
+            self.form, self.keys, values = "dict", tuple(outputs), list(outputs.values())
+        elif isinstance(outputs, list | tuple):
+            values = list(outputs)
         else:
-            values = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+            self.form, values = "one", [outputs]
         self.variables = [_output(value, position) for position, value in enumerate(values)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without the variables as they were asked for: what computes them is in the compiled graph.
+        return {"form": self.form, "keys": self.keys, "variables": []}
 
     def build(self, results: Sequence[Any]) -> Any:
         """Return the results in that form."""
-        if self.form is None:
+        if self.form == "none":
             return None
-        if isinstance(self.form, Mapping):
-            return dict(zip(self.form, results, strict=True))
-        return list(results) if isinstance(self.form, list | tuple) else results[0]
+        if self.keys is not None:
+            return dict(zip(self.keys, results, strict=True))
+        return list(results) if self.form == "list" else results[0]
 
 
 def _output(value: Any, position: int) -> Variable:
+    value = value.variable if isinstance(value, Out) else value
     try:
         return as_tensor_variable(value)
     except DtypeError as error:
@@ -78,8 +78,15 @@ def _output(value: Any, position: int) -> Variable:
         raise DtypeError(f"function: output {position} cannot be computed: {error}{hint}") from None
 
 
-def read_updates(updates: Any) -> list[tuple[SharedVariable, Variable]]:
-    """Return the updates as pairs, each value cast to its shared variable's dtype.
+def read_updates(updates: Any, inputs: Sequence[Input] = ()) -> list[tuple[SharedVariable, Variable]]:
+    """Return the updates as pairs, those of inputs among them, each value cast to its shared variable's dtype.
+
+    Parameters
+    ----------
+    updates : mapping or pairs
+        As the caller gave them.
+    inputs : sequence of Input
+        Some may have updates of their own.
 
     Raises
     ------
@@ -88,7 +95,9 @@ def read_updates(updates: Any) -> list[tuple[SharedVariable, Variable]]:
     DtypeError, ShapeError
         If a value does not fit.
     """
-    for shared, _ in (pairs := _pairs(updates, "updates")):
+    pairs = _pairs(updates, "updates")
+    pairs = _pairs([*pairs, *((i.default, i.update) for i in inputs if i.update is not None)], "updates")
+    for shared, _ in pairs:
         if not isinstance(shared, SharedVariable):
             raise TypeError(f"function: updates must be for shared variables; found {shared!r}")
     return [(shared, _fit_update(shared, value)) for shared, value in pairs]
@@ -202,7 +211,7 @@ def find_shared(wanted: Sequence[Variable], inputs: Sequence[Variable]) -> list[
     return shared
 
 
-def check_used(inputs: Sequence[Variable], wanted: Sequence[Variable], action: str) -> None:
+def check_used(inputs: Sequence[Input], wanted: Sequence[Variable], action: str) -> None:
     """Raise, warn or do nothing about inputs that `wanted` does not depend on.
 
     Raises
@@ -214,10 +223,10 @@ def check_used(inputs: Sequence[Variable], wanted: Sequence[Variable], action: s
         raise ValueError(f"function: on_unused_input must be 'raise', 'warn' or 'ignore'; found {action!r}")
     if action == "ignore":
         return
-    used = {*leaves(wanted, inputs), *wanted}
-    for position, v in enumerate(inputs):
-        if v not in used:
-            message = f"function: {label(v, position)} is not used; drop it, or pass on_unused_input='ignore'"
+    used = {*leaves(wanted, [i.variable for i in inputs]), *wanted}
+    for position, given in enumerate(inputs):
+        if given.variable not in used:
+            message = f"function: {given.label(position)} is not used; drop it, or pass on_unused_input='ignore'"
             if action == "raise":
                 raise UnusedInputError(message)
             warnings.warn(message, stacklevel=3)

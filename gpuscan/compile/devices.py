@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from gpuscan.config import DEVICE_PATTERN
+from gpuscan.compile.profiling import loops_of
+from gpuscan.config import DEVICE_PATTERN, config
 from gpuscan.cpu import CpuProgram
 from gpuscan.errors import KernelError, counted
 from gpuscan.graph import Graph
+from gpuscan.host import LoopProfile
+from gpuscan.mode import Mode, get_mode
 
 
 class Program(Protocol):
@@ -35,6 +38,9 @@ class Program(Protocol):
 
     def plans(self) -> tuple[Any, ...]:
         """Return how each loop runs, as the last call planned it."""
+
+    def profiles(self) -> Iterator[LoopProfile]:
+        """Yield what was measured of each loop that is profiled."""
 
     def source(self) -> str:
         """Return the generated text."""
@@ -67,6 +73,41 @@ def resolve(device: str) -> str:
         f"function: device {device!r} cannot be used: {found}. Choose another with function(..., device='cpu') or "
         "'emulator', with config.device, or with GPUSCAN_FLAGS=device=cpu"
     )
+
+
+def asked_device(device: str | None, mode: Mode | str | None, graph: Graph) -> str | None:
+    """Return the device that a call of `function` asks for, None if it leaves that to ``config.device``.
+
+    Raises
+    ------
+    ValueError
+        If nothing else says it, and loops ask for different ones.
+    KernelError
+        If it is a GPU and there is none.
+    """
+    asked = device or (get_mode(mode).device if mode is not None else None)
+    asked = asked or _device_of_loops(graph) or get_mode(mode).device
+    resolve(asked or config.device)
+    return asked
+
+
+def _device_of_loops(graph: Graph) -> str | None:
+    modes = {op.name: op.options.mode for op in loops_of(graph)}
+    asked = {name: mode.device for name, mode in modes.items() if mode is not None and mode.device is not None}
+    if len(set(asked.values())) > 1:
+        listed = ", ".join(f"{name} for {device!r}" for name, device in asked.items())
+        raise ValueError(
+            f"function: the modes of its loops ask for different devices ({listed}); say which with device="
+        )
+    return next(iter(asked.values()), None)
+
+
+def available_device(asked: str | None) -> str:
+    """Return the device to run on: what was asked for if there is one here, as there may not be on another machine."""
+    try:
+        return resolve(asked or config.device)
+    except KernelError:
+        return resolve("auto")
 
 
 def make_program(graph: Graph, device: str, inputs: int) -> Program:

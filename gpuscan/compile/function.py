@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from typing import Any, TextIO, final
 
 import numpy as np
@@ -13,43 +16,57 @@ from gpuscan.compile.arguments import (
     check_used,
     default_updates,
     find_shared,
-    label,
     read_givens,
     read_inputs,
     read_updates,
 )
-from gpuscan.compile.devices import Program, make_program, resolve
-from gpuscan.compile.inputs import InputCheck
+from gpuscan.compile.devices import Program, asked_device, available_device, make_program
+from gpuscan.compile.ends import In
+from gpuscan.compile.profiling import profiled
+from gpuscan.compile.recipe import Recipe, swapped
+from gpuscan.compile.takes import Arguments
 from gpuscan.config import config
-from gpuscan.errors import LoopError, ShapeError, counted
+from gpuscan.errors import LoopError, ShapeError
 from gpuscan.graph import Graph, SharedVariable, TensorType, Variable, substitute
 from gpuscan.graph.operators import MEANING
+from gpuscan.host import LoopProfile
+from gpuscan.mode import Mode, get_mode
 from gpuscan.rewrite import optimise
 
 PLACEMENTS = ("auto", "host", "device")
 
+# Held for the moment in which a call reads the values of its shared variables or stores new ones, so that no other call
+# sees some of them changed and others not.
+_values = threading.Lock()
+
 
 def function(
-    inputs: Sequence[Variable],
+    inputs: Sequence[Variable | In],
     outputs: Any = None,
-    *,
+    mode: Mode | str | None = None,
     updates: Mapping[SharedVariable, Any] | Iterable[tuple[SharedVariable, Any]] | None = None,
     givens: Mapping[Variable, Any] | Iterable[tuple[Variable, Any]] | None = None,
     no_default_updates: bool | Iterable[SharedVariable] = False,
+    *,
     device: str | None = None,
     placement: str = "auto",
     on_unused_input: str = "raise",
     allow_input_downcast: bool | None = None,
+    profile: bool | None = None,
     name: str | None = None,
 ) -> Function:
     """Compile a graph into something that can be called.
 
     Parameters
     ----------
-    inputs : sequence of Variable
-        What each call passes, in order; by keyword those that have a name.
-    outputs : Variable, sequence or dict of Variable, optional
+    inputs : sequence of Variable or In
+        What each call passes, in order; by keyword those that have a name. An `In` may say a value for calls that leave
+        it out.
+    outputs : Variable, Out, sequence or dict of them, optional
         What a call returns: one array, a list or a dict of arrays; without it, None.
+    mode : Mode or str, optional
+        Which rewrites the graph goes through, and where it runs: ``FAST_RUN``, ``FAST_COMPILE``, ``eager``, a device or
+        a `Mode`; ``config.mode`` by default.
     updates : mapping or pairs, optional
         For each shared variable its value after a call that succeeded.
     no_default_updates : bool or iterable of SharedVariable
@@ -58,13 +75,17 @@ def function(
     givens : mapping or pairs, optional
         What to compute with in place of variables of the graph.
     device : str, optional
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``emulator``; ``config.device`` by default.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``emulator``; by default what `mode` says, then what the modes of
+        loops say, then ``config.device``.
     placement : str
         Where outputs are: ``auto`` (in GPU memory if an argument was, else NumPy), ``host`` or ``device``.
     on_unused_input : str
         ``raise``, ``warn`` or ``ignore``.
     allow_input_downcast : bool, optional
         Whether arguments may lose precision when converted to their inputs' dtypes. By default only Python floats.
+    profile : bool, optional
+        Whether to count the calls, steps and seconds of every loop, which ``f.explain()`` then shows;
+        ``config.profile`` by default. Loops that `scan` was told to profile are counted anyway.
     name : str, optional
         For people.
 
@@ -84,25 +105,44 @@ def function(
     KernelError
         If the device cannot be used.
     """
-    inputs = read_inputs(inputs)
+    given = read_inputs(inputs, allow_input_downcast)
+    variables = [i.variable for i in given]
     if placement not in PLACEMENTS:
         raise ValueError(f"function: placement must be one of {', '.join(PLACEMENTS)}; found {placement!r}")
     structure = Structure(outputs)
-    pairs = read_updates(updates)
+    pairs = read_updates(updates, given)
     pairs += default_updates(structure.variables, pairs, no_default_updates)
     wanted = substitute([*structure.variables, *(value for _, value in pairs)], read_givens(givens))
-    shared = find_shared(wanted, inputs)
-    check_used(inputs, wanted, on_unused_input)
-    graph = optimise(Graph.close([*inputs, *shared], wanted))
-    program = make_program(graph, resolve(device or config.device), len(inputs))
-    on_host = not program.device.startswith("cuda")
-    checks = [InputCheck(v, label(v, i), allow_input_downcast, on_host) for i, v in enumerate(inputs)]
-    return Function(inputs, checks, shared, [s for s, _ in pairs], structure, program, placement, name)
+    shared = find_shared(wanted, variables)
+    check_used(given, wanted, on_unused_input)
+    graph = Graph.close([*variables, *shared], wanted)
+    recipe = Recipe(
+        inputs=tuple(replace(i, update=None) for i in given),
+        shared=tuple(shared),
+        updated=tuple(s for s, _ in pairs),
+        structure=structure,
+        graph=profiled(graph) if (config.profile if profile is None else profile) else graph,
+        mode=get_mode(mode),
+        device=asked_device(device, mode, graph),
+        placement=placement,
+        name=name,
+    )
+    return make(replace(recipe, graph=optimise(recipe.graph, recipe.mode)))
+
+
+def make(recipe: Recipe) -> Function:
+    """Compile a graph that has been rewritten, for the device of its recipe, or for another if there is no such."""
+    flags = config.change_flags(compile=False) if recipe.mode.eager else nullcontext()
+    with flags:
+        return Function(recipe, make_program(recipe.graph, available_device(recipe.device), len(recipe.inputs)))
 
 
 @final
 class Function:
     """A compiled graph. `function` makes it.
+
+    It may be pickled, and is compiled again when it is opened: for the device it was compiled for, or where there is
+    none like it, for the one that ``config.device`` and the machine offer. Several threads may call it at once.
 
     Attributes
     ----------
@@ -116,25 +156,13 @@ class Function:
         For people.
     """
 
-    def __init__(
-        self,
-        inputs: Sequence[Variable],
-        checks: Sequence[InputCheck],
-        shared: Sequence[SharedVariable],
-        updated: Sequence[SharedVariable],
-        structure: Structure,
-        program: Program,
-        placement: str,
-        name: str | None,
-    ) -> None:
-        self.inputs = tuple(inputs)
-        self.name = name
-        self._checks = checks
-        self._shared = shared
-        self._updated = updated
-        self._structure = structure
+    def __init__(self, recipe: Recipe, program: Program) -> None:
+        self.inputs = tuple(i.variable for i in recipe.inputs)
+        self.name = recipe.name
+        self._recipe = recipe
         self._program = program
-        self._placement = placement
+        self._takes = Arguments(recipe.inputs, self._title(), not program.device.startswith("cuda"))
+        self._held = sorted(set(recipe.updated), key=id)  # in an order that is the same for all functions
 
     @property
     def graph(self) -> Graph:
@@ -158,39 +186,33 @@ class Function:
         LoopError
             If a loop cannot run on these values. No shared variable is changed by a call that fails.
         """
-        values = [check(value) for check, value in zip(self._checks, self._bind(args, kwargs), strict=True)]
-        # Scalars are passed as NumPy scalars, as they are computed with most quickly.
-        stored = [s.storage if s.ndim else s.storage[()] for s in self._shared]
-        results = self._run([*values, *stored])
-        count = len(results) - len(self._updated)
-        placed = [self._program.place(result, values, self._placement) for result in results[:count]]
-        new = [self._new_value(s, value) for s, value in zip(self._updated, results[count:], strict=True)]
-        # Last, and nothing here can fail, so that a call changes all of them or none.
-        for shared, value in zip(self._updated, new, strict=True):
-            shared.storage = value
-        return self._structure.build(placed)
+        if not self._held:
+            return self._call(args, kwargs)
+        with ExitStack() as held:
+            for shared in self._held:
+                held.enter_context(shared.lock)
+            return self._call(args, kwargs)
 
-    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sequence[Any]:
-        if not kwargs and len(args) == len(self.inputs):
-            return args
-        given: dict[int, Any] = dict(enumerate(args))
-        positions = {v.name: i for i, v in enumerate(self.inputs) if v.name}
-        for key, value in kwargs.items():
-            if key not in positions:
-                raise TypeError(f"{self._title()} has no input named {key!r}; it takes {self._listed_inputs()}")
-            if positions[key] in given:
-                raise TypeError(f"{self._title()} got input {key!r} twice, by position and by name")
-            given[positions[key]] = value
-        if sorted(given) != list(range(len(self.inputs))):
-            raise TypeError(f"{self._title()} takes {self._listed_inputs()}; found {len(given)}")
-        return [given[i] for i in range(len(self.inputs))]
+    def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        updated = self._recipe.updated
+        with _values:
+            given = self._takes.bind(args, kwargs)
+            # Scalars are passed as NumPy scalars, as they are computed with most quickly.
+            stored = [s.storage if s.ndim else s.storage[()] for s in self._recipe.shared]
+        values = self._takes.checked(given)
+        results = self._run([*values, *stored])
+        count = len(results) - len(updated)
+        passed = [*args, *kwargs.values()]  # not what inputs have of their own, wherever a call left that
+        placed = [self._program.place(result, passed, self._recipe.placement) for result in results[:count]]
+        new = [self._new_value(s, value) for s, value in zip(updated, results[count:], strict=True)]
+        # Last, and nothing here can fail, so that a call changes all of them or none.
+        with _values:
+            for shared, value in zip(updated, new, strict=True):
+                shared.storage = value
+        return self._recipe.structure.build(placed)
 
     def _title(self) -> str:
         return f"function {self.name!r}" if self.name else "the function"
-
-    def _listed_inputs(self) -> str:
-        names = ", ".join(label(v, i) for i, v in enumerate(self.inputs))
-        return counted(len(self.inputs), "value") + (f" ({names})" if names else "")
 
     def _run(self, arguments: list[Any]) -> list[Any]:
         try:
@@ -227,11 +249,74 @@ class Function:
         file : text file or "str", optional
             Where to print to, standard output by default; "str" returns the text.
         """
-        text = "\n".join([f"{self._title()} takes {self._listed_inputs()}", *self._program.explain()]) + "\n"
+        measured = [f"profile of {p}" for p in self.profile]
+        text = "\n".join([f"{self._title()} takes {self._takes}", *self._program.explain(), *measured]) + "\n"
         if file == "str":
             return text
         print(text, end="", file=sys.stdout if file is None or isinstance(file, str) else file)
         return None
+
+    # ---- values of inputs that calls may leave out ----
+
+    def __getitem__(self, which: Variable | str) -> np.ndarray:
+        """Return the value that an input has in calls that leave it out."""
+        return self._default(which).get_value()
+
+    def __setitem__(self, which: Variable | str, value: Any) -> None:
+        self._default(which).set_value(value)
+
+    def _default(self, which: Variable | str) -> SharedVariable:
+        for i in self._recipe.inputs:
+            if i.default is not None and which in (i.variable, i.name):
+                return i.default
+        raise KeyError(f"{self._title()} has no input {which!r} with a value of its own; it takes {self._takes}")
+
+    # ---- copies ----
+
+    def copy(
+        self,
+        share_memory: bool = False,
+        swap: Mapping[SharedVariable, SharedVariable] | None = None,
+        delete_updates: bool = False,
+        name: str | None = None,
+    ) -> Function:
+        """Return a function that computes the same, and may differ in what it reads, changes and is called.
+
+        Parameters
+        ----------
+        share_memory : bool
+            Whether the copy uses what is compiled, buffers included, in place of compiling its own.
+        swap : mapping, optional
+            For shared variables, the shared variables to use in their place.
+        delete_updates : bool
+            Whether the copy changes no shared variable.
+        name : str, optional
+            For people; the same by default.
+
+        Raises
+        ------
+        ValueError
+            If a variable of `swap` is none of this function's.
+        DtypeError
+            If what is to take its place is of another type.
+        """
+        recipe = swapped(self._recipe.with_own_defaults(), swap or {})
+        recipe = replace(recipe, name=name or self.name)
+        if delete_updates and recipe.updated:
+            outputs = recipe.graph.outputs[: len(recipe.graph.outputs) - len(recipe.updated)]
+            smaller = optimise(Graph(recipe.graph.parameters, outputs), recipe.mode)
+            return make(replace(recipe, graph=smaller, updated=()))
+        return Function(recipe, self._program) if share_memory else make(recipe)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return make, (self._recipe,)
+
+    # ---- looking into it ----
+
+    @property
+    def profile(self) -> tuple[LoopProfile, ...]:
+        """Calls, steps and seconds of each loop that is profiled."""
+        return tuple(self._program.profiles())
 
     @property
     def plans(self) -> tuple[Any, ...]:
@@ -244,7 +329,7 @@ class Function:
 
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
-        return f"<gpuscan function{name} on {self.device}: {self._listed_inputs()}>"
+        return f"<gpuscan function{name} on {self.device}: {self._takes}>"
 
 
 def _eval(variable: Variable, inputs_to_values: Mapping[Variable, Any] | None = None, **options: Any) -> Any:

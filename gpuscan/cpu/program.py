@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuscan.errors import counted
 from gpuscan.graph import Apply, Graph, sorted_nodes
-from gpuscan.host import write_function
+from gpuscan.host import LoopProfile, write_function
 from gpuscan.loop import Loop, Scan, open_loop
 
 
@@ -52,6 +52,10 @@ class CpuProgram:
         """Return the plans of kernels: there are none."""
         return ()
 
+    def profiles(self) -> Iterator[LoopProfile]:
+        """Yield what was measured of each loop that is profiled."""
+        yield from self.function.profiles
+
     def source(self) -> str:
         """Return the generated Python text."""
         return self.function.source
@@ -63,6 +67,8 @@ def _explain(nodes: Iterable[Apply], indent: str = "") -> Iterator[str]:
         if isinstance(node.op, Scan):
             loop = open_loop(node)
             yield from (indent + line for line in _explain_loop(loop))
+            if loop.options.keep_buffers and not indent:
+                yield "  keeps its buffers for the next call"
             yield from _explain(sorted_nodes(loop.outputs, loop.reads), indent + "  ")
 
 

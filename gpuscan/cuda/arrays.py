@@ -89,6 +89,12 @@ def empty(shape: Sequence[int], dtype: npt.DTypeLike, device: int | None = None)
         return require_cupy().empty(tuple(shape), dtype=dtype)
 
 
+def wait(index: int) -> None:
+    """Return when everything on CuPy's current stream of device `index` is done."""
+    with device_scope(index):
+        require_cupy().cuda.get_current_stream().synchronize()
+
+
 def device_scope(index: int | None) -> AbstractContextManager[Any]:
     """Make a GPU the current one inside a ``with`` block.
 

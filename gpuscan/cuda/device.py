@@ -48,6 +48,9 @@ class Device(Protocol):
     def is_device_array(self, value: Any) -> bool:
         """Whether `value` is in this kind of device's memory."""
 
+    def wait(self) -> None:
+        """Return when all that was started is done."""
+
     def load(self, kernel: Kernel) -> Launcher:
         """Return a launcher of a kernel."""
 
@@ -74,6 +77,9 @@ class Emulator:
 
     def is_device_array(self, value: Any) -> bool:
         return False
+
+    def wait(self) -> None:
+        """There is nothing to wait for: kernels run where they are launched."""
 
     def load(self, kernel: Kernel) -> Launcher:
         return emulator.load(kernel)
@@ -109,6 +115,9 @@ class CudaDevice:
 
     def is_device_array(self, value: Any) -> bool:
         return arrays.is_device_array(value)
+
+    def wait(self) -> None:
+        arrays.wait(self.index)
 
     def load(self, kernel: Kernel) -> Launcher:
         return launch.load(kernel, device=self.index)

@@ -12,7 +12,7 @@ from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.runner import LoopRunner, loop_writer
 from gpuscan.graph import Graph
-from gpuscan.host import write_function
+from gpuscan.host import LoopProfile, write_function
 
 
 @final
@@ -79,6 +79,11 @@ class CudaProgram:
     def plans(self) -> tuple[KernelPlan, ...]:
         """Return the plan of each loop, in order, as the last call used it."""
         return tuple(plan for runner in self._runners for plan in runner.plans())
+
+    def profiles(self) -> Iterator[LoopProfile]:
+        """Yield what was measured of each loop that is profiled."""
+        for runner in self._runners:
+            yield from runner.profiles()
 
     def source(self) -> str:
         """Return the text of the kernels made so far, and of the Python function around them."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, final
 
 import numpy as np
@@ -15,7 +17,7 @@ from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.strategies import choose
 from gpuscan.cuda.thread_text import BoundKernel, thread_kernel
 from gpuscan.graph import Apply, Graph, Variable
-from gpuscan.host import Writer, write_function
+from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
 from gpuscan.host.loops import write_loop
 from gpuscan.loop import Loop, Result, open_loop
@@ -52,7 +54,9 @@ class LoopRunner:
         self.loop: Loop = open_loop(node)
         self.bound = BoundLoops(node)
         self.on_host = [v in on_host or v.known is not None for v in node.inputs]
+        self.profile = LoopProfile(self.loop.title) if self.loop.options.profile else None
         self.prepared: dict[Shapes, Prepared] = {}
+        self._planning = threading.Lock()
         self.inner: list[LoopRunner] = []  # loops inside this one, where the host drives it
         self._host: Callable[..., list[Any]] | None = None
 
@@ -65,12 +69,32 @@ class LoopRunner:
         for state, init in zip(loop.states, inputs[count:], strict=False):
             check_past(loop.title, state.name, state.depth, init.shape[0])
         shapes = self._shapes(inputs)
-        if shapes not in self.prepared:
-            self.prepared[shapes] = self._prepare(shapes)
-        prepared = self.prepared[shapes]
+        prepared = self.prepared.get(shapes)
+        if prepared is None:
+            with self._planning:  # of two threads that meet new shapes, the first plans for both
+                prepared = self.prepared.get(shapes) or self._prepare(shapes)
+                self.prepared[shapes] = prepared
+        if self.profile is None:
+            return self._run(prepared, steps, length, inputs)
+        start = perf_counter()
+        results = self._run(prepared, steps, length, inputs)
+        self.device.wait()
+        self.profile.add(self._steps_run(steps, results), perf_counter() - start)
+        return results
+
+    def _run(self, prepared: Prepared, steps: int, length: Any, inputs: Sequence[Any]) -> list[Any]:
         if prepared.launch is None:
             return self._run_on_host(length, *inputs)
         return self._launch(prepared, steps, inputs)
+
+    def _steps_run(self, steps: int, results: Sequence[Any]) -> int:
+        """Return how many steps ran, as far as the results tell; a condition may have ended the loop early."""
+        for result, value in zip(self.loop.results, results, strict=True):
+            if result.kind == "steps":
+                return int(value)
+            if result.kind == "history":
+                return int(value.shape[0])
+        return steps
 
     # ---- planning ----
 
@@ -109,13 +133,20 @@ class LoopRunner:
     def plans(self) -> Iterator[KernelPlan]:
         """Yield the plan of the last call, and those of loops inside."""
         if self.prepared:
-            yield next(reversed(self.prepared.values())).plan
+            yield list(self.prepared.values())[-1].plan
         for runner in self.inner:
             yield from runner.plans()
 
+    def profiles(self) -> Iterator[LoopProfile]:
+        """Yield what was measured of this loop, and of those inside."""
+        if self.profile is not None:
+            yield self.profile
+        for runner in self.inner:
+            yield from runner.profiles()
+
     def sources(self) -> Iterator[str]:
         """Yield the text of each kernel made so far."""
-        for prepared in self.prepared.values():
+        for prepared in list(self.prepared.values()):
             if prepared.bound is not None:
                 yield prepared.bound.kernel.source
         for runner in self.inner:
@@ -173,14 +204,18 @@ class LoopRunner:
         return self.device.as_array(value, dtype) if is_array else value
 
     def _run_on_host(self, *inputs: Any) -> list[Any]:
-        if self._host is None:
-            variables = [Variable(v.type, v.name, known=v.known) for v in self.node.inputs]
-            node = self.node.with_inputs(variables)
-            graph = Graph(variables, node.outputs)
-            scalars = [v for v, host in zip(variables, self.on_host, strict=True) if host]
-            write = loop_writer(self.device, self.inner, by_hand=node)
-            self._host = write_function(graph, self.device.arrays, write, host_values(graph, scalars)).run
-        return self._host(*inputs)
+        with self._planning:
+            run = self._host or self._write_host()
+        return run(*inputs)
+
+    def _write_host(self) -> Callable[..., list[Any]]:
+        variables = [Variable(v.type, v.name, known=v.known) for v in self.node.inputs]
+        node = self.node.with_inputs(variables)
+        graph = Graph(variables, node.outputs)
+        scalars = [v for v, host in zip(variables, self.on_host, strict=True) if host]
+        write = loop_writer(self.device, self.inner, by_hand=node)
+        self._host = write_function(graph, self.device.arrays, write, host_values(graph, scalars)).run
+        return self._host
 
 
 def loop_writer(

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, final
 
 from gpuscan.errors import GraphError
+from gpuscan.graph.pickling import NodeList
 from gpuscan.graph.traversal import free_values, sorted_nodes, substitute
 from gpuscan.graph.types import TensorType
 from gpuscan.graph.variable import Apply, Constant, Unchanging, Variable
@@ -80,8 +81,12 @@ class Graph(Unchanging):
         return self is other or (isinstance(other, Graph) and hash(self) == hash(other) and self.key == other.key)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Without what is cached: hashes of strings differ from process to process.
-        return Graph, (self.parameters, self.outputs)
+        # Without what is cached: hashes of strings differ from process to process. Nodes first: see `pickling`.
+        return _graph, (NodeList(self.nodes), self.parameters, self.outputs)
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.parameters)} parameters, {len(self.nodes)} nodes, {len(self.outputs)} outputs>"
+
+
+def _graph(_: NodeList, parameters: Sequence[Variable], outputs: Sequence[Variable]) -> Graph:
+    return Graph(parameters, outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, final
@@ -11,6 +12,7 @@ import numpy as np
 from gpuscan.errors import DtypeError, ShapeError
 from gpuscan.graph.location import Location, user_location
 from gpuscan.graph.operators import Operators
+from gpuscan.graph.pickling import output_of, reduce_node
 from gpuscan.graph.types import Shape, TensorType, type_of
 
 _set = object.__setattr__
@@ -32,9 +34,6 @@ class Unchanging:
     def _initialise(self, **attributes: Any) -> None:
         for attribute, value in attributes.items():
             _set(self, attribute, value)
-
-    def __setstate__(self, state: tuple[Any, dict[str, Any]]) -> None:
-        self._initialise(**state[1])  # unpickling, of slots
 
 
 class Variable(Unchanging, Operators):
@@ -100,8 +99,17 @@ class Variable(Unchanging, Operators):
         """For each axis, whether its size is known to be 1."""
         return tuple(size == 1 for size in self.type.shape)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.owner is not None:
+            return output_of, (self.owner, self.index)
+        return _parameter, (self.type, self.name, self.known)
+
     def __repr__(self) -> str:
         return f"<{self.name or (self.owner.op if self.owner else type(self).__name__)}: {self.type}>"
+
+
+def _parameter(type: TensorType, name: str | None, known: int | None) -> Variable:
+    return Variable(type, name, known=known)
 
 
 @final
@@ -136,16 +144,21 @@ class SharedVariable(Variable):
     default_update : Variable or None
         What functions update it to where neither ``updates`` nor ``no_default_updates`` names it. It belongs to the
         session: a copy that is unpickled has none.
+    lock : RLock
+        Held by a call that updates it, from reading the old value to storing the new one.
     """
 
-    __slots__ = ("_value", "default_update")
+    __slots__ = ("_value", "default_update", "lock")
     CHANGEABLE = frozenset({"_value", "default_update", "name", "storage"})
+
+    lock: threading.RLock
 
     def __init__(self, value: np.ndarray, name: str | None = None, shape: Shape | None = None) -> None:
         super().__init__(TensorType(value.dtype.name, (None,) * value.ndim if shape is None else shape), name)
         self._check_shape(value)
         self._value: Any = value
         self.default_update: Variable | None = None
+        _set(self, "lock", threading.RLock())
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
         """Return the value as a NumPy array: a copy, or with `borrow` the array itself where that is possible."""
@@ -164,7 +177,8 @@ class SharedVariable(Variable):
         """
         array = self._converted(value, borrow)
         self._check_shape(array)
-        self.storage = array
+        with self.lock:  # not in the middle of a call that updates it
+            self.storage = array
 
     def _converted(self, value: Any, borrow: bool) -> np.ndarray:
         given = np.asarray(_on_host(value))
@@ -250,6 +264,9 @@ class Apply(Unchanging):
     def with_inputs(self, inputs: Sequence[Variable]) -> Apply:
         """Return a node of the same op and origin over other inputs, types inferred anew."""
         return Apply(self.op, inputs, self.where)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduce_node(self)
 
     def __repr__(self) -> str:
         return f"{self.op}({', '.join(map(repr, self.inputs))})"

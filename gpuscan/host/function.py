@@ -12,6 +12,7 @@ from typing import Any
 from gpuscan.graph import Graph, Op, Variable
 from gpuscan.host.arrays import NUMPY, ArrayModule
 from gpuscan.host.loops import write_loop
+from gpuscan.host.profile import LoopProfile
 from gpuscan.host.writer import ScanWriter, Writer, free_early
 from gpuscan.loop import Scan
 from gpuscan.tensor.indexing import At, Index, New, Range
@@ -25,6 +26,7 @@ class HostFunction:
 
     run: Callable[..., list[Any]]
     source: str
+    profiles: Sequence[LoopProfile] = ()
 
 
 _numbers = itertools.count(1)
@@ -63,7 +65,7 @@ def write_function(
     w.line(f"return [{', '.join(_own(w, graph.outputs))}]")
     body = list(free_early(w.lines))
     source = "\n".join([f"def run({', '.join(names)}):", *body, ""])
-    return HostFunction(_define(source, w.namespace), source)
+    return HostFunction(_define(source, w.namespace), source, w.profiles)
 
 
 def _define(source: str, namespace: dict[str, Any]) -> Callable[..., list[Any]]:
@@ -95,8 +97,11 @@ def _is_new(variable: Variable) -> bool:
     if variable.owner is None:
         return False  # a parameter or constant
     op = variable.owner.op
-    # The last values of a state may be its first, which are outside.
-    return not (isinstance(op, Scan) and op.results[variable.index].kind == "final")
+    if not isinstance(op, Scan):
+        return True
+    # The last values of a state may be its first, which are outside; a buffer may be kept for the next call.
+    kind = op.results[variable.index].kind
+    return kind != "final" and not (kind == "history" and op.options.keep_buffers)
 
 
 def _origin(variable: Variable) -> Variable:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from gpuscan.config import config
 from gpuscan.graph import Apply, Constant, Variable, sorted_nodes
 from gpuscan.host.arrays import NUMPY
+from gpuscan.host.buffers import Buffers
 from gpuscan.host.checks import (
     BoundLoops,
     check_emit,
@@ -20,6 +22,7 @@ from gpuscan.host.checks import (
     failed_step,
     stack_rows,
 )
+from gpuscan.host.profile import LoopProfile
 from gpuscan.host.sizes import has_computed_size
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Result, State, open_loop
@@ -41,6 +44,9 @@ class _LoopText:
         self.loop = open_loop(node)
         self.title = repr(self.loop.title)
         self.step = w.fresh("k")
+        # Not for a loop inside a loop, whose results the loop around it may hold on to; CuPy keeps memory of itself.
+        keeps = self.loop.options.keep_buffers and w.arrays is NUMPY and w.is_outside
+        self.buffers = w.bind(Buffers(), "buffers") if keeps else None
         self.stores: dict[Result, str] = {r: w.fresh("h") for r in self.loop.results if r.kind in ("history", "last")}
         self.past: dict[str, list[str]] = {}
         self.nodes = sorted_nodes(self.loop.outputs, self.loop.reads)
@@ -48,6 +54,7 @@ class _LoopText:
 
     def write(self) -> None:
         self._name_sources()
+        self._start_clock()
         self._before()
         with self.w.block("try:"), self.w.block(self._head()):
             self._one_step()
@@ -58,6 +65,18 @@ class _LoopText:
     def _helper(self, function: Callable[..., Any]) -> str:
         self.w.namespace[function.__name__] = function
         return function.__name__
+
+    def _start_clock(self) -> None:
+        if self.loop.options.profile:
+            self.clock = self.w.fresh("t")
+            self.w.line(f"{self.clock} = {self._helper(perf_counter)}()")
+
+    def _stop_clock(self) -> None:
+        if self.loop.options.profile:
+            self.w.profiles.append(LoopProfile(self.loop.title))
+            steps = self.step if self._counts_steps() else self.length
+            profile = self.w.bind(self.w.profiles[-1], "profile")
+            self.w.line(f"{profile}.add({steps}, perf_counter() - {self.clock})")
 
     # ---- before the loop ----
 
@@ -137,7 +156,13 @@ class _LoopText:
         state = self.loop.state(result.record)
         if state is None:
             return "None"  # made at the first step, when the shape of a row is known
-        return f"{self.w.function('empty')}(({self.length}, *{self._row_shape(state)}), {state.next.dtype!r})"
+        return self._empty(result, self._row_shape(state), repr(state.next.dtype))
+
+    def _empty(self, result: Result, row: str, dtype: str) -> str:
+        shape, empty = f"({self.length}, *{row})", self.w.function("empty")
+        if self.buffers is None:
+            return f"{empty}({shape}, {dtype})"
+        return f"{self.buffers}.empty({empty}, {str(result)!r}, {shape}, {dtype})"
 
     # ---- one step ----
 
@@ -190,7 +215,7 @@ class _LoopText:
             return
         if self.loop.state(result.record) is None:
             with w.block(f"if {store} is None:"):
-                w.line(f"{store} = {w.function('empty')}(({self.length}, *{value}.shape), {value}.dtype)")
+                w.line(f"{store} = {self._empty(result, f'{value}.shape', f'{value}.dtype')}")
             if self.varying:
                 shapes = f"{store}.shape[1:], {value}.shape"
                 w.line(f"{self._helper(check_emit)}({result.record!r}, {shapes})")
@@ -210,6 +235,7 @@ class _LoopText:
     def _after(self) -> None:
         if self._counts_steps():
             self.w.line(f"{self.step} += 1")
+        self._stop_clock()
         for result, output in zip(self.loop.results, self.node.outputs, strict=True):
             self.w.assign(output, self._result(result))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.host.arrays import NUMPY, ArrayModule
+from gpuscan.host.profile import LoopProfile
 
 WORD_BEFORE_CALL = re.compile(r"(?<![\w.])([a-z_][a-z_0-9]*)(?=\()")
 MOST_NESTED = 16  # expressions nested deeper are given a name; Python's parser refuses about 100 levels
@@ -36,6 +37,7 @@ class Writer:
         self.on_host = on_host
         self.lines: list[str] = []
         self.namespace: dict[str, Any] = {}
+        self.profiles: list[LoopProfile] = []  # of loops that are measured
         self.indent = 1
         self._expressions: dict[Variable, str] = {}
         self._depth: dict[Variable, int] = {}
@@ -54,6 +56,11 @@ class Writer:
         self.indent += 1
         yield
         self.indent -= 1
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the next line is of the function itself, in no loop."""
+        return self.indent == 1
 
     def fresh(self, prefix: str = "v") -> str:
         """Return a name not used yet."""

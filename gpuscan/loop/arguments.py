@@ -224,6 +224,12 @@ def read_n_steps(n_steps: Any) -> Variable | None:
 # ---- the step function ----
 
 
+def check_callable(fn: Any) -> None:
+    """Raise LoopError if `fn` cannot be a step function: first of all, as it and a sequence are easily exchanged."""
+    if not callable(fn):
+        raise LoopError(f"scan: fn must be a function that computes one step; found {fn!r}")
+
+
 def parameter_names(fn: Callable[..., Any], count: int, expected: str) -> list[str]:
     """Return the names of the step function's parameters for `count` arguments.
 
@@ -241,8 +247,6 @@ def parameter_names(fn: Callable[..., Any], count: int, expected: str) -> list[s
     LoopError
         If it does not take so many.
     """
-    if not callable(fn):
-        raise LoopError(f"scan: fn must be a function that computes one step; found {fn!r}")
     try:
         signature = inspect.signature(fn)
     except (TypeError, ValueError):  # built-in functions may have none

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from gpuscan.errors import LoopError, ShapeError
 from gpuscan.graph import Apply, Graph, Op, Shape, TensorType, Variable, merge_shapes, substitute
-from gpuscan.loop.records import Emit, Loop, NonSequence, Result, Sequence, State, loop_title
+from gpuscan.loop.records import Emit, Loop, NonSequence, Options, Result, Sequence, State, loop_title
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Scan(Op):
     stops: bool
     results: tuple[Result, ...]
     title: str | None
+    options: Options = field(default=Options())
 
     @property
     def name(self) -> str:
@@ -103,6 +104,7 @@ def close_loop(loop: Loop) -> Apply:
         stops=loop.stop is not None,
         results=loop.results,
         title=loop.name,
+        options=loop.options,
     )
     sources = [s.source for s in loop.sequences] + [s.init for s in loop.states]
     return Apply(op, [loop.length, *sources, *(n.source for n in loop.non_sequences)])
@@ -185,6 +187,7 @@ def _records(
         stop=next(values) if op.stops else None,
         results=op.results,
         name=op.title,
+        options=op.options,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gpuscan.graph import Variable
+from gpuscan.mode import Mode
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,28 @@ def loop_title(name: str | None) -> str:
 
 
 @dataclass(frozen=True)
+class Options:
+    """How a loop is run and differentiated. None of it changes what the loop computes.
+
+    Attributes
+    ----------
+    truncate_gradient : int or None
+        Through how many steps, the last ones, gradients go; None for all.
+    mode : Mode or None
+        Where the loop asks to be run, and which rewrites its step goes through.
+    profile : bool
+        Whether calls, steps and seconds are counted.
+    keep_buffers : bool
+        Whether memory is kept from call to call.
+    """
+
+    truncate_gradient: int | None = None
+    mode: Mode | None = None
+    profile: bool = False
+    keep_buffers: bool = False
+
+
+@dataclass(frozen=True)
 class Loop:
     """An open loop.
 
@@ -132,6 +155,8 @@ class Loop:
         What the loop hands out.
     name : str or None
         For people.
+    options : Options
+        How it is run and differentiated.
     """
 
     sequences: tuple[Sequence, ...]
@@ -142,6 +167,7 @@ class Loop:
     stop: Variable | None = None
     results: tuple[Result, ...] = field(default=())
     name: str | None = None
+    options: Options = field(default=Options())
 
     @property
     def title(self) -> str:

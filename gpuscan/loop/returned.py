@@ -56,9 +56,9 @@ def read_returned(value: Any) -> Returned:
     stop = items.pop().condition if items and isinstance(items[-1], until) else None
     updates: dict[Any, Any] = {}
     if _is_updates(items):
-        items, updates = [], dict(items)
+        items, updates = [], _distinct(items)
     elif items and _is_updates(items[-1]):
-        updates = dict(items.pop())
+        updates = _distinct(items.pop())
     if len(items) == 1 and isinstance(items[0], list | tuple):
         items = list(items[0])
     if any(isinstance(item, until) for item in _flat(items)):
@@ -84,6 +84,14 @@ def _is_updates(value: Any) -> bool:
     )
 
 
+def _distinct(updates: Any) -> dict[Any, Any]:
+    pairs = list(updates.items() if isinstance(updates, dict) else updates)
+    for position, (shared, _) in enumerate(pairs):
+        if any(shared is earlier for earlier, _ in pairs[:position]):
+            raise LoopError(f"scan: the step function returned two updates of shared variable {shared.name!r}")
+    return dict(pairs)
+
+
 def _output(value: Any, position: int) -> Variable:
     if isinstance(value, Variable):
         return value
@@ -98,7 +106,8 @@ def _output(value: Any, position: int) -> Variable:
 
 def _update(shared: Any, value: Any) -> Variable:
     if not isinstance(shared, SharedVariable):
-        raise LoopError(f"scan: the step function returned an update of {shared!r}, which is no shared variable")
+        hint = "; a dict is taken for updates, outputs are returned side by side" if isinstance(shared, str) else ""
+        raise LoopError(f"scan: the step function returned an update of {shared!r}, which is no shared variable{hint}")
     label = f"scan: the update of shared variable {shared.name!r}, {shared.type},"
     try:
         new = operands(shared, value)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from gpuscan.graph import SharedVariable, Variable, leaves
 from gpuscan.loop import records
 from gpuscan.loop.arguments import (
     Argument,
+    check_callable,
     check_long_enough,
     parameter_names,
     read_n_steps,
@@ -21,8 +23,10 @@ from gpuscan.loop.arguments import (
 )
 from gpuscan.loop.capture import capture
 from gpuscan.loop.op import close_loop, row_type
+from gpuscan.loop.options import read_options
 from gpuscan.loop.records import Emit, Loop, NonSequence, Result, State
 from gpuscan.loop.returned import Returned, read_returned, until
+from gpuscan.mode import Mode
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.elementwise import minimum
 from gpuscan.tensor.random.stream import noted_states
@@ -37,8 +41,12 @@ def scan(
     outputs_info: Any = None,
     non_sequences: Any = None,
     n_steps: Any = None,
+    truncate_gradient: int | None = -1,
     go_backwards: bool = False,
+    mode: Mode | str | None = None,
     name: str | None = None,
+    profile: bool = False,
+    allow_gc: bool | None = None,
     strict: bool = False,
     return_list: bool = False,
     return_updates: bool = True,
@@ -62,10 +70,19 @@ def scan(
         What every step gets whole. Other variables that `fn` uses are found without being listed.
     n_steps : int or integer scalar, optional
         How many steps to run; with ``until``, how many at most.
+    truncate_gradient : int
+        Through how many steps, the last ones, gradients go; -1 for all.
     go_backwards : bool
         Whether each sequence is read from its own last usable row down.
+    mode : Mode or str, optional
+        A device for functions that are compiled for none in particular, and which rewrites the step goes through.
     name : str, optional
         Name of the loop, for messages and printing.
+    profile : bool
+        Whether functions count the loop's calls, steps and seconds, for ``f.explain()`` and ``f.profile`` to show.
+    allow_gc : bool, optional
+        Whether memory that holds values of every step is given back after each call; ``config.scan__allow_gc`` by
+        default. What a function returns is the caller's own in any case.
     strict : bool
         Whether to refuse shared variables that `fn` uses without their being passed.
     return_list : bool
@@ -98,6 +115,7 @@ def scan(
     >>> gs.function([x], total, updates=updates)([1.0, 2.0, 3.0])
     array([1., 3., 6.])
     """
+    check_callable(fn)
     sequence_arguments = read_sequences(sequences)
     output_arguments = read_outputs_info(outputs_info)
     other_arguments = read_non_sequences(non_sequences)
@@ -106,13 +124,16 @@ def scan(
         length = _shortest(sequence_arguments)
     check_long_enough(sequence_arguments, length)
 
+    options = read_options(truncate_gradient, mode, profile, allow_gc)
     step = _Step(fn, sequence_arguments, output_arguments, other_arguments, go_backwards)
     returned = step.call()
     if returned.updates and not return_updates:
         raise LoopError("scan: the step function updates shared variables, which return_updates=False would hide")
-    results = list(close_loop(step.loop(returned, length, name, strict)).outputs)
+    loop = step.loop(returned, length, name, strict)
+    results = list(close_loop(replace(loop, options=options)).outputs)
     count = len(returned.outputs)
-    updates = {shared: final[-1] for shared, final in zip(returned.updates, results[count:], strict=True)}
+    # With a stop condition the number of steps comes last: see `scan_steps`.
+    updates = {shared: final[-1] for shared, final in zip(returned.updates, results[count:], strict=False)}
     outputs = results[:count] if return_list or count > 1 else results[0] if count else None
     return (outputs, updates) if return_updates else outputs
 
@@ -246,6 +267,7 @@ class _Step:
             results=(
                 *(Result("history", r.name) for r in made),
                 *(Result("final", s.name) for s in updates.values()),
+                *([] if returned.stop is None else [Result("steps")]),
             ),
             name=name,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuscan.graph import Apply, Graph, Variable
-from gpuscan.loop import Scan, open_loop
+from gpuscan.loop import Loop, Result, Scan, open_loop
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.tensor.shaping import Dim
 
@@ -13,7 +13,7 @@ from gpuscan.tensor.shaping import Dim
 def count_steps(graph: Graph) -> Graph | None:
     """Take the number of rows of a history from the loop's length, and a state's other sizes from its initial value.
 
-    A loop with a stop condition is left as it is: how many steps it ran is not known before it has run.
+    The number of steps that a loop with a stop condition ran is a result of the loop itself.
     """
 
     def read_size(node: Apply, _: Apply) -> Sequence[Variable] | None:
@@ -23,12 +23,21 @@ def count_steps(graph: Graph) -> Graph | None:
         if history.owner is None or not isinstance(history.owner.op, Scan):
             return None
         loop, result = open_loop(history.owner), history.owner.op.results[history.index]
-        if result.kind != "history" or loop.stop is not None:
+        if result.kind != "history":
             return None
         if node.op.axis == 0:
-            return [loop.length]
+            return _steps(history.owner, loop)
         state = loop.state(result.record)
         return None if state is None else [node.op(state.init)]
 
     counted = rebuild(graph, read_size)
     return None if counted is graph else counted
+
+
+def _steps(node: Apply, loop: Loop) -> Sequence[Variable] | None:
+    """Return the number of steps that the loop of a node runs, if it can be told without the rows."""
+    if loop.stop is None:
+        return [loop.length]
+    if Result("steps") not in loop.results:
+        return None
+    return [node.outputs[loop.results.index(Result("steps"))]]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from gpuscan.config import config
 from gpuscan.graph import Apply, Graph, Variable, verify
 from gpuscan.loop import Scan
+from gpuscan.mode import Mode, get_mode
 from gpuscan.rewrite.count_steps import count_steps
 from gpuscan.rewrite.drop_unread import drop_unread
 from gpuscan.rewrite.keep_last import keep_last
@@ -24,29 +25,44 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def optimise(graph: Graph) -> Graph:
+def optimise(graph: Graph, mode: Mode | None = None) -> Graph:
     """Return a graph with the same meaning that costs less: every pass, on it and on the bodies of its loops.
+
+    Passes that `mode` or ``config.exclude_rewrites`` leave out are left out; a loop's own mode counts for its body.
 
     Raises
     ------
     GraphError
         With ``config.check``, naming the pass that broke the graph.
+    ValueError
+        If ``config.exclude_rewrites`` names no pass.
     """
+    mode = get_mode(mode).excluding(*_excluded_everywhere())
     for run_pass in PASSES:
-        graph = _everywhere(run_pass, graph)
+        graph = _everywhere(run_pass, graph, mode)
     return graph
 
 
-def _everywhere(run_pass: Pass, graph: Graph) -> Graph:
+def _excluded_everywhere() -> list[str]:
+    names = [name for name in config.exclude_rewrites.split(":") if name]
+    if unknown := set(names) - {run_pass.__name__ for run_pass in PASSES}:
+        listed = ", ".join(dict.fromkeys(run_pass.__name__ for run_pass in PASSES))
+        raise ValueError(f"config.exclude_rewrites: there is no rewrite {sorted(unknown)[0]!r}; there are {listed}")
+    return names
+
+
+def _everywhere(run_pass: Pass, graph: Graph, mode: Mode) -> Graph:
     """Return the graph after a pass on it, and then on the body of each of its loops."""
 
     def on_body(node: Apply, _: Apply) -> tuple[Variable, ...] | None:
         if not isinstance(node.op, Scan):
             return None
-        body = _everywhere(run_pass, node.op.body)
+        inner = mode if node.op.options.mode is None else mode.within(node.op.options.mode)
+        body = _everywhere(run_pass, node.op.body, inner)
         return None if body is node.op.body else Apply(replace(node.op, body=body), node.inputs, node.where).outputs
 
-    after = rebuild(run_pass(graph) or graph, on_body)
+    allowed = mode.allows(run_pass.__name__)
+    after = rebuild((run_pass(graph) if allowed else None) or graph, on_body)
     if config.check:
         verify(after, after=run_pass.__name__, types=[v.type for v in graph.outputs])
     return after

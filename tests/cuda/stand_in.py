@@ -119,6 +119,7 @@ class StandIn:
     name = "cuda:0"
     gpu = KNOWN_GPUS["NVIDIA H200"]
     arrays = Arrays()
+    waits = 0
 
     def active(self) -> Any:
         return nullcontext()
@@ -136,6 +137,9 @@ class StandIn:
 
     def is_device_array(self, value: Any) -> bool:
         return isinstance(value, DeviceArray)
+
+    def wait(self) -> None:
+        self.waits += 1
 
     def load(self, kernel: Kernel) -> Launcher:
         launch = emulator.load(kernel)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -122,3 +124,39 @@ class TestPlacement:
             self.compiled()(DeviceArray(np.arange(3.0) + 1j))
         with pytest.raises(gs.ShapeError, match="'x'"):
             self.compiled()(DeviceArray(np.ones((3, 3))))
+
+
+def test_a_profile_waits_for_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = StandIn()
+    monkeypatch.setattr("gpuscan.cuda.program.open_device", lambda name: device)
+    x, w = gt.matrix("x"), gt.matrix("w")
+    loops = [
+        gs.scan(lambda row: row * 2, x, name="kernel")[0],
+        gs.scan(lambda row, w: row @ w, x, None, w, name="host")[0],
+    ]
+    f = gs.function([x, w], loops, device="cuda", profile=True)
+    f(normal(5, 3), normal(3, 3))
+    assert sorted((p.title, p.calls, p.steps) for p in f.profile) == [("scan[host]", 1, 5), ("scan[kernel]", 1, 5)]
+    assert device.waits == 2
+    gs.function([x, w], loops, device="cuda")(normal(5, 3), normal(3, 3))
+    assert device.waits == 2
+
+
+def test_values_of_inputs_and_shared_variables_stay_on_the_device_and_travel() -> None:
+    x, start = gt.vector("x"), gt.vector("start")
+    count = gs.shared(0, name="count")
+    out, updates = gs.scan(lambda row, s: (s + row, {count: count + 1}), x, start)
+    f = gs.function([x, gs.In(start, value=np.zeros(2), update=out[-1])], out, updates=updates, device="cuda")
+    f([1.0, 2.0])
+    assert isinstance(f(np.array([1.0, 2.0])), np.ndarray)
+    assert isinstance(count.storage, DeviceArray)
+    for again in (pickle.loads(pickle.dumps(f)), copy.deepcopy(f), f.copy(swap={count: gs.shared(6)})):
+        np.testing.assert_array_equal(again["start"], [6, 6])
+        np.testing.assert_array_equal(again([1.0]), [[7, 7]])
+        np.testing.assert_array_equal(f["start"], [6, 6])
+
+
+def test_rows_that_are_kept() -> None:
+    x = gt.vector("x")
+    last, _ = gs.foldr(lambda a, b: a - b, x, np.float64(0))
+    check([x], [gs.filter(lambda a: a > 0, x, go_backwards=True), last, gs.scan_steps(last)], normal(5))

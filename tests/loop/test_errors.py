@@ -39,6 +39,33 @@ ARGUMENTS = {
         scan(x, X),
         "scan: fn must be a function that computes one step; found <x: float64[?]>",
     ),
+    "fn and sequences exchanged": (
+        lambda: gs.map(x, lambda a: a),
+        "scan: fn must be a function that computes one step; found <x: float64[?]>",
+    ),
+    "the order that arguments once had": (
+        scan(lambda a: a, x, None, None, None, True),
+        "scan: truncate_gradient must be the number of steps that gradients go back through, at least 1, or -1 for "
+        "all; found True",
+    ),
+    "no such mode": (
+        scan(lambda a: a, x, mode="NUMBA"),
+        "scan: there is no mode 'NUMBA'; use 'FAST_RUN', 'FAST_COMPILE', 'eager', a device such as 'cpu', 'cuda' or "
+        "'emulator', or a gpuscan.Mode",
+    ),
+    "a dict of non-sequences": (
+        scan(lambda a, b: a, x, non_sequences={"w": w}),
+        "scan: non_sequences[0] cannot be used: {'w': <w: float64[]>}, of dtype object, is no number or array of "
+        "supported numbers",
+    ),
+    "n_steps in a list": (
+        scan(lambda a: a, x, n_steps=[3]),
+        "scan: n_steps must be an integer; found [3]",
+    ),
+    "n_steps that is true": (
+        scan(lambda a: a, x, n_steps=True),
+        "scan: n_steps must be an integer; found True",
+    ),
     "scalar sequence": (
         scan(lambda a: a, w),
         "scan: sequences[0] ('w') is a scalar and has no rows to loop over; pass it in non_sequences if every step "
@@ -189,6 +216,19 @@ STEP_FUNCTIONS = {
     "until of a vector": (
         scan(lambda row: (row, gs.until(row > 1)), X),
         "until: the condition must be a scalar, not bool[?]; reduce it with all() or any()",
+    ),
+    "outputs in a dict": (
+        scan(lambda a: {"doubled": a * 2}, x),
+        "scan: the step function returned an update of 'doubled', which is no shared variable; a dict is taken for "
+        "updates, outputs are returned side by side",
+    ),
+    "two updates of one": (
+        scan(lambda a: (a, [(shared, shared + 1), (shared, shared + 2)]), x),
+        "scan: the step function returned two updates of shared variable 'shared'",
+    ),
+    "until among the outputs": (
+        scan(lambda a: ([a, gs.until(a > 1)], {shared: shared}), x),
+        "scan: until(...) must be the last thing that the step function returns",
     ),
     "an update of an input": (
         scan(lambda a: (a, {w: a}), x),

@@ -37,7 +37,7 @@ def test_one_record_for_each_thing_carried():
     assert (sequence.name, list(sequence.reads), sequence.margin, sequence.reverse) == ("row", [0, 1], 1, True)
     assert (state.name, list(state.reads), state.depth) == ("s1", [2, 1], 2)
     assert (emit.name, non_sequence.name, non_sequence.source) == ("output_1", "w", w)
-    assert loop.results == (Result("history", "s1"), Result("history", "output_1"))
+    assert loop.results == (Result("history", "s1"), Result("history", "output_1"), Result("steps"))
     assert [v.name for v in loop.reads] == ["old", "row", "s2", "s1", "w"]
     assert loop.outputs == [state.next, emit.value, loop.stop]
 
@@ -137,5 +137,5 @@ def test_a_printed_loop_names_its_records():
         "emit output_1",
         "non-sequence w",
         "stop after the step where",
-        "results: history of s1, history of output_1",
+        "results: history of s1, history of output_1, steps",
     ]

@@ -111,6 +111,10 @@ def test_an_output_that_is_an_argument_as_it_is(device):
         ("float32", lambda s: s * 0.5 + 1),
         ("complex128", lambda s: s * (0.5 + 1j)),
         ("complex64", lambda s: s * s + 1),
+        ("float16", lambda s: s * 0.5 + 1),
+        ("float16", lambda s: np.tanh(s) * np.float16(3)),
+        ("int16", lambda s: s * 7),
+        ("uint64", lambda s: s * s + np.uint64(1)),
     ],
 )
 def test_dtypes_of_states(dtype, step, device):
@@ -408,6 +412,81 @@ def test_a_shared_variable_updated_by_an_inner_loop():
     _, updates = gs.scan(outer, n_steps=4)
     gs.function([], updates=updates, device="cpu")()
     assert a.get_value() == 12
+
+
+def test_updates_of_three_loops_deep(device):
+    a, b = gs.shared(np.int64(1), name="a"), gs.shared(np.float64(0), name="b")
+
+    def outer(row):
+        def middle():
+            _, updates = gs.scan(lambda: {a: a * 2 % 1000}, n_steps=2)
+            return updates | {b: b + row + updates[a]}
+
+        return gs.scan(middle, n_steps=3)[1]
+
+    x = gt.vector("x")
+    values = np.arange(4.0)
+    _, updates = gs.scan(outer, x)
+    gs.function([x], updates=updates, device=device)(values)
+    expected_a, expected_b = 1, 0.0
+    for row in values:
+        for _ in range(3):
+            expected_a = expected_a * 4 % 1000
+            expected_b += row + expected_a
+    assert (a.get_value(), b.get_value()) == (expected_a, expected_b)
+
+
+def test_an_inner_loop_with_outputs_updates_and_a_condition(device):
+    count = gs.shared(np.int64(0), name="count")
+
+    def outer(limit, total):
+        def inner(s):
+            return [s * 2, s], {count: count + 1}, gs.until(s * 2 > limit)
+
+        (doubled, _), updates = gs.scan(inner, outputs_info=[np.float64(1), None], n_steps=20)
+        return [total + doubled[-1], doubled.sum()], list(updates.items())
+
+    x = gt.vector("x")
+    (totals, sums), updates = gs.scan(outer, x, [np.float64(0), None])
+    found = gs.function([x], [totals, sums, updates[count]], updates=updates, device=device)([3.0, 20.0, 0.5])
+    np.testing.assert_array_equal(found[0], [4, 36, 38])
+    np.testing.assert_array_equal(found[1], [6, 62, 2])
+    assert found[2] == count.get_value() == 8
+
+
+def test_an_inner_length_that_is_an_outer_state(device):
+    def outer(s, n):
+        (history,) = either(lambda t: t * 0.5 + 1, None, s, None, n)
+        return history.sum() + s, (n + 2) % 5
+
+    check_loop(outer, None, [np.float64(1), np.int64(1)], n_steps=7, device=device)
+
+
+def test_an_inner_loop_of_no_steps(device):
+    def outer(n, s):
+        (history,) = either(lambda t: t * 2.0, None, s, None, n)
+        return history.sum(0) + s
+
+    check_loop(outer, np.array([0, 2, 0, 1]), normal(3), device=device)
+
+
+def test_several_loops_that_stop(device):
+    limit = gt.scalar("limit")
+    outs = [
+        gs.scan(lambda s, k=k: (s * k, gs.until(s * k > limit)), None, np.float64(1), n_steps=90)[0] for k in (2, 3)
+    ]
+    chained, _ = gs.scan(lambda row: (row + 1, gs.until(row > 10)), outs[0])
+    found = gs.function([limit], [*outs, chained], device=device)(30.0)
+    for value, expected in zip(found, [[2, 4, 8, 16, 32], [3, 9, 27, 81], [3, 5, 9, 17]], strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_until_alone_with_updates(device):
+    a = gs.shared(np.int64(1), name="a")
+    values, updates = gs.scan(lambda: ({a: a * 3}, gs.until(a > 50)), n_steps=1000)
+    assert values is None
+    gs.function([], updates=updates, device=device)()
+    assert a.get_value() == 243
 
 
 def test_an_inner_loop_that_stops():

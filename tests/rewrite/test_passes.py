@@ -106,9 +106,15 @@ def test_the_length_of_a_history_keeps_no_row():
 
 
 def test_sizes_that_only_the_loop_knows():
-    stopped, _ = gs.scan(lambda row: (row, gs.until(row.sum() > 1)), x)
     emit = loop_of_three()[2]
-    assert count_steps(graph_of(stopped.shape[0], emit.shape[1])) is None
+    assert count_steps(graph_of(emit.shape[1])) is None
+
+
+def test_steps_of_a_loop_that_stops_are_counted_by_the_loop():
+    stopped, _ = gs.scan(lambda row: (row, gs.until(row.sum() > 1)), x)
+    graph = optimise(graph_of(stopped.shape[0]))
+    assert [str(r) for r in loops_of(graph)[0].results] == ["steps"]
+    assert gs.function([x], stopped.shape[0], device="cpu")(np.eye(3) * 2) == 1
 
 
 def test_a_wrong_number_of_steps_is_still_an_error():
