@@ -1,8 +1,9 @@
 """Loops written as symbolic arithmetic, compiled: on a GPU to one kernel, elsewhere to NumPy."""
 
-from gpuscan import tensor
+from gpuscan import graph, printing, raise_op, tensor
 from gpuscan.compile import Function, function
 from gpuscan.config import config
+from gpuscan.control import OpFromGraph
 from gpuscan.errors import (
     DtypeError,
     GraphError,
@@ -12,7 +13,8 @@ from gpuscan.errors import (
     ShapeError,
     UnusedInputError,
 )
-from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, debugprint
+from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, clone_replace, debugprint
+from gpuscan.ifelse import ifelse
 from gpuscan.loop import scan, until
 from gpuscan.tensor import shared
 
@@ -26,14 +28,20 @@ __all__ = [
     "KernelError",
     "LoopError",
     "MissingInputError",
+    "OpFromGraph",
     "ShapeError",
     "SharedVariable",
     "TensorType",
     "UnusedInputError",
     "Variable",
+    "clone_replace",
     "config",
     "debugprint",
     "function",
+    "graph",
+    "ifelse",
+    "printing",
+    "raise_op",
     "scan",
     "shared",
     "tensor",

@@ -1,5 +1,5 @@
 """Graphs made cheaper without changing what they mean: one pass a file, listed in order in `pipeline`."""
 
-from gpuscan.rewrite.pipeline import PASSES, optimise
+from gpuscan.rewrite.pipeline import MEANING, PASSES, optimise
 
-__all__ = ["PASSES", "optimise"]
+__all__ = ["MEANING", "PASSES", "optimise"]

@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 from gpuscan.config import config
-from gpuscan.graph import Apply, Graph, Variable, verify
-from gpuscan.loop import Scan
+from gpuscan.graph import Apply, Graph, Nested, Variable, verify
 from gpuscan.rewrite.count_steps import count_steps
 from gpuscan.rewrite.drop_unread import drop_unread
+from gpuscan.rewrite.inline import inline
 from gpuscan.rewrite.keep_last import keep_last
+from gpuscan.rewrite.lazy_branches import lazy_branches
 from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
 
 Pass = Callable[[Graph], Graph | None]
 
+MEANING: tuple[Pass, ...] = (
+    keep_last,
+    drop_unread,
+    lazy_branches,
+)
+"""The passes that decide what a program means: what ``history[-1]`` is after no step, and what is not computed."""
+
 PASSES: tuple[Pass, ...] = (
-    merge_equal,  # first, so that reads of one loop built twice are seen as reads of one loop
+    inline,  # before all others, which then see what calls compute
+    merge_equal,  # early, so that reads of one loop built twice are seen as reads of one loop
     count_steps,  # a size asked of a history is no read of its rows
     keep_last,  # asks for less of each loop
     drop_unread,  # what is asked for no longer goes, and with it what only that needed
+    lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
 )
 
 
-def optimise(graph: Graph) -> Graph:
-    """Return a graph with the same meaning that costs less: every pass, on it and on the bodies of its loops.
+def optimise(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:
+    """Return a graph with the same meaning that costs less: every pass, on it and on the graphs inside it.
 
     Raises
     ------
     GraphError
         With ``config.check``, naming the pass that broke the graph.
     """
-    for run_pass in PASSES:
+    for run_pass in passes:
         graph = _everywhere(run_pass, graph)
     return graph
 
 
 def _everywhere(run_pass: Pass, graph: Graph) -> Graph:
-    """Return the graph after a pass on it, and then on the body of each of its loops."""
+    """Return the graph after a pass on it, and then on the graphs that its nodes hold."""
 
-    def on_body(node: Apply, _: Apply) -> tuple[Variable, ...] | None:
-        if not isinstance(node.op, Scan):
+    def on_inner(node: Apply, _: Apply) -> tuple[Variable, ...] | None:
+        if not isinstance(node.op, Nested):
             return None
-        body = _everywhere(run_pass, node.op.body)
-        return None if body is node.op.body else Apply(replace(node.op, body=body), node.inputs, node.where).outputs
+        graphs = [_everywhere(run_pass, inner) for inner in node.op.graphs]
+        if all(new is old for new, old in zip(graphs, node.op.graphs, strict=True)):
+            return None
+        return Apply(node.op.with_graphs(graphs), node.inputs, node.where).outputs
 
-    after = rebuild(run_pass(graph) or graph, on_body)
+    after = rebuild(run_pass(graph) or graph, on_inner)
     if config.check:
         verify(after, after=run_pass.__name__, types=[v.type for v in graph.outputs])
     return after

@@ -117,6 +117,10 @@ from gpuscan.tensor.elementwise import (
     where,
     xor,
 )
+from gpuscan.tensor.guards import (
+    assert_op,
+    specify_shape,
+)
 from gpuscan.tensor.indexing import (
     inc_subtensor,
     set_subtensor,
@@ -293,4 +297,6 @@ __all__ = [
     "concatenate", "join", "repeat", "split", "stack", "tile",
     # parts of arrays
     "inc_subtensor", "set_subtensor", "take",
+    # checked while they run
+    "assert_op", "specify_shape",
 ]  # fmt: skip
