@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from gpuscan.config import DEVICE_PATTERN
-from gpuscan.cpu import CpuProgram
+from gpuscan.config import DEVICE_PATTERN, config
+from gpuscan.cpu import CpuProgram, EagerProgram
 from gpuscan.errors import KernelError, counted
 from gpuscan.graph import Graph
+from gpuscan.rewrite import MEANING, optimise
 
 
 class Program(Protocol):
@@ -70,12 +71,18 @@ def resolve(device: str) -> str:
 
 
 def make_program(graph: Graph, device: str, inputs: int) -> Program:
-    """Return the program that runs `graph` on a device that `resolve` returned.
+    """Return the program that runs `graph`, rewritten, on a device that `resolve` returned.
 
     The first `inputs` parameters are passed by the caller, the others are shared variables.
     """
+    graph = optimise(graph)
     if device == "cpu":
         return CpuProgram(graph)
     from gpuscan.cuda.program import CudaProgram  # not needed, and not imported, for the CPU
 
     return CudaProgram(graph, device, inputs)
+
+
+def make_eager(graph: Graph) -> Program:
+    """Return the program that runs `graph` node by node, as the user wrote it, in Python."""
+    return EagerProgram(optimise(graph, MEANING), bool(config.nan_guard))

@@ -18,13 +18,12 @@ from gpuscan.compile.arguments import (
     read_inputs,
     read_updates,
 )
-from gpuscan.compile.devices import Program, make_program, resolve
+from gpuscan.compile.devices import Program, make_eager, make_program, resolve
 from gpuscan.compile.inputs import InputCheck
 from gpuscan.config import config
 from gpuscan.errors import LoopError, ShapeError, counted
 from gpuscan.graph import Graph, SharedVariable, TensorType, Variable, substitute
 from gpuscan.graph.operators import MEANING
-from gpuscan.rewrite import optimise
 
 PLACEMENTS = ("auto", "host", "device")
 
@@ -93,8 +92,9 @@ def function(
     wanted = substitute([*structure.variables, *(value for _, value in pairs)], read_givens(givens))
     shared = find_shared(wanted, inputs)
     check_used(inputs, wanted, on_unused_input)
-    graph = optimise(Graph.close([*inputs, *shared], wanted))
-    program = make_program(graph, resolve(device or config.device), len(inputs))
+    graph = Graph.close([*inputs, *shared], wanted)
+    eager = config.nan_guard or not config.compile
+    program = make_eager(graph) if eager else make_program(graph, resolve(device or config.device), len(inputs))
     on_host = not program.device.startswith("cuda")
     checks = [InputCheck(v, label(v, i), allow_input_downcast, on_host) for i, v in enumerate(inputs)]
     return Function(inputs, checks, shared, [s for s, _ in pairs], structure, program, placement, name)
