@@ -31,7 +31,7 @@ from gpuscan.control import GraphCall, IfElse
 from gpuscan.cpu.meaning import compute
 from gpuscan.cpu.nan_guard import check_finite
 from gpuscan.graph import Apply, Constant, Graph, Nested, Variable, sorted_nodes
-from gpuscan.host.checks import check_past, check_state, checked_length, empty_rows, failed_step, stack_rows
+from gpuscan.host.checks import check_past, checked_length, empty_rows, failed_step, stack_rows
 from gpuscan.loop import Loop, Result, Scan, bind_loop
 
 Steps = tuple[tuple[str, int], ...]
@@ -112,7 +112,8 @@ class Interpreter:
         """Return the results of a loop."""
         length, *sources = inputs
         loop = bind_loop(node, [value.shape for value in sources])
-        of = dict(zip([r.name for r in (*loop.sequences, *loop.states, *loop.non_sequences)], sources, strict=True))
+        names = [s.name for s in loop.sequences] + [s.name for s in loop.states] + [n.name for n in loop.non_sequences]
+        of = dict(zip(names, sources, strict=True))
         margins = [(s.name, s.margin) for s in loop.sequences]
         most = checked_length(loop.title, length, margins, *(of[name].shape[0] for name, _ in margins))
         for s in loop.states:
@@ -122,11 +123,10 @@ class Interpreter:
         steps = 0
         stopped = False
         while steps < most and not stopped:
-            new, stopped = self._step(loop, steps, self._reads(loop, steps, of, past))
+            new, stopped = self._step(loop, steps, self._reads(loop, steps, of, past), past)
             for name, value in new.items():
                 rows[name].append(value)
             for s in loop.states:
-                check_state(loop.title, s.name, steps, past[s.name][-1].shape, new[s.name].shape)
                 past[s.name].append(new[s.name])
             steps += 1
         return [_result(loop, r, rows.get(r.record, []), past.get(r.record, []), steps) for r in loop.results]
@@ -144,14 +144,23 @@ class Interpreter:
             given.update({read: past[state.name][-lag] for lag, read in state.reads.items()})
         return {v: np.asarray(value) for v, value in given.items()}
 
-    def _step(self, loop: Loop, step: int, given: Mapping[Variable, np.ndarray]) -> tuple[dict[str, np.ndarray], bool]:
+    def _step(
+        self,
+        loop: Loop,
+        step: int,
+        given: Mapping[Variable, np.ndarray],
+        past: Mapping[str, Sequence[np.ndarray]],
+    ) -> tuple[dict[str, np.ndarray], bool]:
         """Return what a step computes for each record, and whether it is the last."""
         inside = replace(self, steps=(*self.steps, (loop.title, step)))
         try:
             values = inside.evaluate(loop.outputs, given)
+            new = dict(zip(loop.values, values, strict=False))
+            for name, before in past.items():
+                check_state(name, before[-1].shape, new[name].shape)
         except (ValueError, IndexError, AssertionError, FloatingPointError) as error:
             raise failed_step(loop.title, step, error) from error
-        return dict(zip(loop.values, values, strict=False)), loop.stop is not None and bool(values[-1])
+        return new, loop.stop is not None and bool(values[-1])
 
 
 def _value(variable: Variable, values: Mapping[Variable, np.ndarray]) -> np.ndarray:

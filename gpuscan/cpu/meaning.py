@@ -127,8 +127,8 @@ def _repeat(op: Repeat, node: Apply, x: Array, counts: Array) -> Any:
 
 
 @meaning(Arange)
-def _arange(op: Arange, node: Apply, start: Array, stop: Array, step: Array) -> Any:
-    return np.arange(start[()], stop[()], step[()], dtype=op.dtype)
+def _arange(op: Arange, node: Apply, *bounds: Any) -> Any:
+    return np.arange(*(bound[()] for bound in bounds), dtype=op.dtype)
 
 
 @meaning(Eye)

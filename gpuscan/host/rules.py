@@ -103,7 +103,11 @@ def _call(w: Writer, op: GraphCall, node: Apply) -> None:
     _name_all(w, node.inputs)
     _inner(w, op.graph, node.inputs)
     for output, result in zip(node.outputs, op.graph.outputs, strict=True):
-        w.name(output, _array(w, result))
+        text = _array(w, result)
+        if text.isidentifier():
+            w.name(output, text)
+        else:
+            w.assign(output, text)
 
 
 def _name_all(w: Writer, inputs: Sequence[Variable]) -> None:
