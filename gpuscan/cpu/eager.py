@@ -31,7 +31,7 @@ from gpuscan.control import GraphCall, IfElse
 from gpuscan.cpu.meaning import compute
 from gpuscan.cpu.nan_guard import check_finite
 from gpuscan.graph import Apply, Constant, Graph, Nested, Variable, sorted_nodes
-from gpuscan.host.checks import check_past, checked_length, empty_rows, failed_step, stack_rows
+from gpuscan.host.checks import check_past, check_state, checked_length, empty_rows, failed_step, stack_rows
 from gpuscan.loop import Loop, Result, Scan, bind_loop
 
 Steps = tuple[tuple[str, int], ...]
