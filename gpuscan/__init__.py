@@ -17,6 +17,7 @@ from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, clone_
 from gpuscan.ifelse import ifelse
 from gpuscan.loop import scan, until
 from gpuscan.tensor import shared
+from gpuscan.vectorize import vectorize_graph
 
 __version__ = "0.1.0"
 
@@ -46,4 +47,5 @@ __all__ = [
     "shared",
     "tensor",
     "until",
+    "vectorize_graph",
 ]

@@ -93,8 +93,9 @@ def function(
     shared = find_shared(wanted, inputs)
     check_used(inputs, wanted, on_unused_input)
     graph = Graph.close([*inputs, *shared], wanted)
+    place = resolve(device or config.device)
     eager = config.nan_guard or not config.compile
-    program = make_eager(graph) if eager else make_program(graph, resolve(device or config.device), len(inputs))
+    program = make_eager(graph) if eager else make_program(graph, place, len(inputs))
     on_host = not program.device.startswith("cuda")
     checks = [InputCheck(v, label(v, i), allow_input_downcast, on_host) for i, v in enumerate(inputs)]
     return Function(inputs, checks, shared, [s for s, _ in pairs], structure, program, placement, name)

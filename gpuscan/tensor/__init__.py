@@ -241,6 +241,7 @@ from gpuscan.tensor.sizes import (
     shape,
     size,
 )
+from gpuscan.tensor.vectorizing import vectorize
 
 as_tensor = as_tensor_variable
 
@@ -299,4 +300,6 @@ __all__ = [
     "inc_subtensor", "set_subtensor", "take",
     # checked while they run
     "assert_op", "specify_shape",
+    # functions of one element of a batch
+    "vectorize",
 ]  # fmt: skip
