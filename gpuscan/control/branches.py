@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from gpuscan.errors import DtypeError, ShapeError
+from gpuscan.errors import DtypeError, LoopError, ShapeError
 from gpuscan.graph import Apply, Constant, Graph, Location, Nested, TensorType, Variable, leaves
 from gpuscan.tensor.convert import as_tensor_variable, cast, operands
 
@@ -38,7 +38,7 @@ class IfElse(Nested):
         return IfElse(then, otherwise, self.title)
 
     def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
-        sides = (graph.result_types([v.type for v in inputs[1:]]) for graph in self.graphs)
+        sides = (_side_types(graph, [v.type for v in inputs[1:]]) for graph in self.graphs)
         return [_either(a, b) for a, b in zip(*sides, strict=True)]
 
     def sections(self) -> Iterator[tuple[str, list[Variable]]]:
@@ -46,6 +46,14 @@ class IfElse(Nested):
         yield "returns", list(self.then.outputs)
         yield "else, given", list(self.otherwise.parameters)
         yield "returns", list(self.otherwise.outputs)
+
+
+def _side_types(graph: Graph, types: Sequence[TensorType]) -> list[TensorType]:
+    """Return the types that a side returns, as far as they are known if it cannot run: then it is not to be chosen."""
+    try:
+        return graph.result_types(types)
+    except (ShapeError, LoopError):
+        return [v.type for v in graph.outputs]
 
 
 def _either(a: TensorType, b: TensorType) -> TensorType:
