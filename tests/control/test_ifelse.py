@@ -154,16 +154,28 @@ def test_equal_choices_are_merged_and_print_their_sides():
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
-        (lambda: gs.ifelse(x > 0, x, x), gs.ShapeError, "must be a scalar, not bool[?]; reduce it with all() or any(), or use gpuscan.tensor.switch"),
-        (lambda: gs.ifelse(n, x, gt.fvector("y")), gs.DtypeError, "is float64[?] if the condition holds and float32[?] if not; cast one"),
-        (lambda: gs.ifelse(n, x, 1.0), gs.ShapeError, "is float64[?] if the condition holds and float64[] if not: ranks must agree"),
+        (
+            lambda: gs.ifelse(x > 0, x, x),
+            gs.ShapeError,
+            "must be a scalar, not bool[?]; reduce it with all() or any(), or use gpuscan.tensor.switch",
+        ),
+        (
+            lambda: gs.ifelse(n, x, gt.fvector("y")),
+            gs.DtypeError,
+            "ifelse is float64[?] if the condition holds and float32[?] if not; cast one to the other's dtype",
+        ),
+        (
+            lambda: gs.ifelse(n, x, 1.0),
+            gs.ShapeError,
+            "ifelse is float64[?] if the condition holds and float64[] if not: ranks must agree",
+        ),
         (lambda: gs.ifelse(n, [x, x], [x, n]), gs.ShapeError, "result 1 is"),
         (lambda: gs.ifelse(n, [x], x), TypeError, "one side is a list and the other is not"),
         (lambda: gs.ifelse(n, [x], [x, x]), ValueError, "there are 1 values if the condition holds and 2 if not"),
         (lambda: gs.ifelse("yes", x, x), gs.DtypeError, "the condition cannot be used"),
         (lambda: gs.ifelse(n, None, x), gs.DtypeError, "ifelse cannot be used"),
     ],
-)  # fmt: skip
+)
 def test_messages(build, error, message):
     with pytest.raises(error, match=re.escape(message)):
         build()
