@@ -72,7 +72,7 @@ def test_known_sizes_go_in():
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
-        (lambda: gs.OpFromGraph([a], a * b), gs.MissingInputError, "need 'b' (float64[]), which is not among the inputs"),
+        (lambda: gs.OpFromGraph([a], a * b), gs.MissingInputError, "need 'b' (float64[]), which is not among"),
         (lambda: gs.OpFromGraph([1], a), TypeError, "inputs must be variables; found 1"),
         (lambda: gs.OpFromGraph([a, b], a * b, name="f")(a), TypeError, "f takes 2 arguments (a, b); found 1"),
         (lambda: gs.OpFromGraph([a], a)(b), gs.ShapeError, "argument 0 (a: float64[?]) is float64[]"),

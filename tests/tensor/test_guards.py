@@ -156,7 +156,7 @@ def test_a_promised_shape_in_a_kernel():
         (lambda: assert_op(x), TypeError, "an assertion needs a condition"),
         (lambda: assert_op(x, "yes"), gs.DtypeError, "an assertion's condition cannot be used"),
         (lambda: gt.specify_shape(x, (2, 3)), gs.ShapeError, "x is float64[?]; 2 sizes are not its shape"),
-        (lambda: gt.specify_shape(gt.zeros(3), (2,)), gs.ShapeError, "float64[3], not (2,): axis 0 has size 3 and size 2"),
+        (lambda: gt.specify_shape(gt.zeros(3), (2,)), gs.ShapeError, "float64[3], not (2,): axis 0 has size 3"),
         (lambda: gt.specify_shape(x, (1.5,)), gs.DtypeError, "specify_shape: sizes must be integers"),
         (lambda: gt.specify_shape(x, (-1,)), gs.ShapeError, "specify_shape: sizes must not be negative"),
     ],
