@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from gpuscan.graph import Apply, Graph, Variable
+from gpuscan.graph import Apply, Constant, Graph, Variable
 from gpuscan.host import NUMPY, write_function
 from gpuscan.host.writer import WORD_BEFORE_CALL
 from gpuscan.tensor.creation import Arange, Eye
@@ -26,6 +27,7 @@ from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, R
 Array = np.ndarray
 Meaning = Callable[..., Any]
 MEANINGS: dict[type, Meaning] = {}
+GENERATED: WeakKeyDictionary[Apply, Callable[..., list[Any]]] = WeakKeyDictionary()
 
 
 def meaning(op: type) -> Callable[[Meaning], Meaning]:
@@ -46,9 +48,12 @@ def compute(node: Apply, inputs: Sequence[Array]) -> list[Array]:
 
 
 def _generated(node: Apply, inputs: Sequence[Array]) -> list[Any]:
-    parameters = [Variable(v.type, v.name, known=v.known) for v in node.inputs]
-    run = write_function(Graph(parameters, node.with_inputs(parameters).outputs)).run
-    return run(*(value[()] if value.ndim == 0 else value for value in inputs))
+    if node not in GENERATED:
+        parameters = [v if isinstance(v, Constant) else Variable(v.type, v.name, known=v.known) for v in node.inputs]
+        given = [v for v in parameters if not isinstance(v, Constant)]
+        GENERATED[node] = write_function(Graph(given, node.with_inputs(parameters).outputs)).run
+    values = [x for v, x in zip(node.inputs, inputs, strict=True) if not isinstance(v, Constant)]
+    return GENERATED[node](*(value[()] if value.ndim == 0 else value for value in values))
 
 
 # ---- pointwise ----

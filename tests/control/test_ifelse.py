@@ -179,3 +179,12 @@ def test_equal_choices_are_merged_and_print_their_sides():
 def test_messages(build, error, message):
     with pytest.raises(error, match=re.escape(message)):
         build()
+
+
+def test_a_long_chain_of_sides():
+    v = x
+    for i in range(100):
+        v = gs.ifelse(n > i, gt.tanh(v) + i, x * i)
+    f = gs.function([x, n], v)
+    np.testing.assert_allclose(f([0.5], 0), [0.5 * 99])
+    np.testing.assert_allclose(f([0.5], 100), gs.function([x, n], v, device="emulator")([0.5], 100))
