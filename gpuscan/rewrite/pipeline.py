@@ -33,7 +33,7 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def optimise(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:
+def optimise(graph: Graph, passes: Sequence[Pass] | None = None) -> Graph:
     """Return a graph with the same meaning that costs less: every pass, on it and on the graphs inside it.
 
     Raises
@@ -41,7 +41,7 @@ def optimise(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:
     GraphError
         With ``config.check``, naming the pass that broke the graph.
     """
-    for run_pass in passes:
+    for run_pass in PASSES if passes is None else passes:
         graph = _everywhere(run_pass, graph)
     return graph
 

@@ -16,7 +16,8 @@ import gpuscan.tensor as gt
 from gpuscan.cpu.meaning import MEANINGS
 from gpuscan.tensor.pointwise import POINTWISE, Pointwise
 from gpuscan.tensor.products import MatMul
-from tests.loop.test_random_loops import LOOPS, RandomLoop, check
+from tests.oracle import check_loop
+from tests.random_loops import LOOPS, RandomLoop, arguments
 
 x = gt.vector("x")
 m = gt.matrix("m")
@@ -31,7 +32,7 @@ def eager() -> AbstractContextManager[None]:
 @given(LOOPS)
 def test_loops_against_the_oracle(loop: RandomLoop):
     with gs.config.change_flags(compile=False):
-        check(loop, "cpu")
+        check_loop(**arguments(loop), device="cpu")
 
 
 def programs() -> Iterator[tuple[str, list[gs.Variable]]]:

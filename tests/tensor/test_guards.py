@@ -129,7 +129,7 @@ def test_a_promised_shape_is_known_and_checked(device):
     assert (y.static_shape, gt.specify_shape(x, gt.constant([2])).static_shape) == ((None, 3), (2,))
     f = gs.function([m, n], [y.sum(0), gt.specify_shape(m, (n, None)) * 1], device=device)
     np.testing.assert_array_equal(f(np.ones((2, 3)), 2)[0], [2, 2, 2])
-    with pytest.raises(gs.ShapeError, match=r"specify_shape: .*is float64\[2, 4\], not \(None, 3\): axis 1 has size"):
+    with pytest.raises(gs.ShapeError, match=r"axis 1 must have size 3; found shape \(2, 4\) \(made at .*test_guards"):
         f(np.ones((2, 4)), 2)
     with pytest.raises(gs.ShapeError, match=r"axis 0 must have size 5; found shape \(2, 3\) \(made at .*test_guards"):
         f(np.ones((2, 3)), 5)

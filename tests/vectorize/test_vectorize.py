@@ -17,7 +17,7 @@ import gpuscan.tensor as gt
 from gpuscan.graph import Graph, Op, vectorize_graph
 from gpuscan.printing import Print
 from gpuscan.vectorize import RULES
-from tests.loop.test_random_loops import LOOPS, RandomLoop
+from tests.random_loops import LOOPS, RandomLoop
 
 Build = Callable[..., Any]
 
