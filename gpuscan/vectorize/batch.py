@@ -110,6 +110,11 @@ def is_batched(old: Variable, new: Variable) -> bool:
     return new.ndim != old.ndim
 
 
+def shuffled(x: Variable, order: Sequence[int | None]) -> Variable:
+    """Return `x` with its axes in another order, None for a new one."""
+    return x if list(order) == list(range(x.ndim)) else DimShuffle(tuple(order))(x)
+
+
 def refuse_batched(node: Apply, olds: Sequence[Variable], news: Sequence[Variable], what: str) -> None:
     """Raise ShapeError if one of `news` depends on the element of the batch; `what` says what they are."""
     if any(is_batched(a, b) for a, b in zip(olds, news, strict=True)):
