@@ -1,7 +1,7 @@
 """Variables, the nodes that compute them, closed graphs, and walking, printing and checking them."""
 
 from gpuscan.graph.graph import Graph
-from gpuscan.graph.location import Location
+from gpuscan.graph.location import Location, made_at
 from gpuscan.graph.nested import Nested
 from gpuscan.graph.printing import debugprint
 from gpuscan.graph.replace import clone_replace, vectorize_graph
@@ -29,6 +29,7 @@ __all__ = [
     "dependents",
     "free_values",
     "leaves",
+    "made_at",
     "merge_shapes",
     "name_of",
     "nodes_made",

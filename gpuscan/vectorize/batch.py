@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gpuscan.errors import ShapeError
-from gpuscan.graph import Apply, Shape, Variable, sorted_nodes
+from gpuscan.graph import Apply, Shape, Variable, made_at, sorted_nodes
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, dims
 
 Rule = Callable[["Batch", Any, Apply, Sequence[Variable]], Sequence[Variable]]
@@ -102,7 +102,8 @@ class Batch:
             raise NotImplementedError(
                 f"vectorize_graph: there is no rule that gives {node.op} (made at {node.where}) a batch axis"
             )
-        return rule(self, node.op, node, inputs)
+        with made_at(node.where):
+            return rule(self, node.op, node, inputs)
 
 
 def is_batched(old: Variable, new: Variable) -> bool:

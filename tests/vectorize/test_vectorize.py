@@ -218,6 +218,14 @@ def test_what_does_not_depend_on_the_batch_has_no_batch_axis():
     assert vectorize_graph(x * y, {x: y}).ndim == 1
 
 
+def test_nodes_point_at_the_line_that_they_stand_for():
+    x = gt.vector("x")
+    checked = gt.assert_op(x, x > 0)
+    out = vectorize_graph(checked * 2, {x: gt.matrix("xs")})
+    node, source = out.owner, checked.owner
+    assert (node.where.line, node.inputs[0].owner.where) == (source.where.line + 1, source.where)
+
+
 # ---- vectorize ----
 
 
