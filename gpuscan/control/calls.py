@@ -9,12 +9,14 @@ from typing import Any, final
 from gpuscan.errors import DtypeError, MissingInputError, ShapeError
 from gpuscan.graph import (
     Apply,
+    Constant,
     Graph,
     Nested,
     SharedVariable,
     TensorType,
     Variable,
     free_values,
+    leaves,
     merge_shapes,
 )
 from gpuscan.tensor.convert import as_tensor_variable, cast, operands
@@ -90,8 +92,10 @@ class OpFromGraph:
         self.inputs = list(inputs)
         self.single = isinstance(outputs, Variable)
         wanted = [as_tensor_variable(v) for v in ([outputs] if isinstance(outputs, Variable) else outputs)]
-        self.shared = self._shared(wanted)
-        self.op = GraphCall(Graph.close([*self.inputs, *self.shared], wanted), inline, name)
+        # Arrays that are part of it too: a loop that a call is in hands them to its kernel.
+        arrays = [v for v in leaves(wanted, self.inputs) if isinstance(v, Constant) and v.ndim]
+        self.captured = [*self._shared(wanted), *arrays]
+        self.op = GraphCall(Graph.close([*self.inputs, *self.captured], wanted), inline, name)
 
     def _shared(self, wanted: Sequence[Variable]) -> list[SharedVariable]:
         if not_variables := [v for v in self.inputs if not isinstance(v, Variable)]:
@@ -110,7 +114,7 @@ class OpFromGraph:
             listed = ", ".join(v.name or "?" for v in self.inputs)
             raise TypeError(f"{self.op.name} takes {len(self.inputs)} arguments ({listed}); found {len(arguments)}")
         fitted = [self._fit(value, v, i) for i, (value, v) in enumerate(zip(arguments, self.inputs, strict=True))]
-        outputs = Apply(self.op, [*fitted, *self.shared]).outputs
+        outputs = Apply(self.op, [*fitted, *self.captured]).outputs
         return outputs[0] if self.single else list(outputs)
 
     def _fit(self, value: Any, expected: Variable, position: int) -> Variable:

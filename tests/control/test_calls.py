@@ -47,6 +47,15 @@ def test_an_inlined_step_is_a_kernel_and_one_kept_apart_is_not():
         assert inline or "graph_call is to stay one node" in f.explain("str")
 
 
+def test_arrays_that_are_part_of_it_reach_the_kernel():
+    weighted = gs.OpFromGraph([a], a * np.array([1.0, 2.0, 3.0]))
+    m = gt.matrix("m")
+    out, _ = gs.scan(lambda row, s: s + weighted(row), m, gt.zeros(3))
+    f = gs.function([m], out[-1], device="emulator")
+    np.testing.assert_array_equal(f(np.ones((2, 3))), [2, 4, 6])
+    assert [plan.team for plan in f.plans] == ["thread"]
+
+
 def test_what_is_used_more_than_once_is_computed_once():
     square = gs.OpFromGraph([a], gt.exp(a), inline=False)
     y = square(a)
