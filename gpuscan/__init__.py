@@ -1,9 +1,10 @@
 """Loops written as symbolic arithmetic, compiled: on a GPU to one kernel, elsewhere to NumPy."""
 
-from gpuscan import compile, graph, tensor
+from gpuscan import compile, graph, printing, raise_op, tensor
 from gpuscan import loop as scan_module
 from gpuscan.compile import Function, In, Out, function
 from gpuscan.config import config
+from gpuscan.control import OpFromGraph
 from gpuscan.errors import (
     DtypeError,
     GraphError,
@@ -13,11 +14,13 @@ from gpuscan.errors import (
     ShapeError,
     UnusedInputError,
 )
-from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, debugprint
+from gpuscan.graph import Constant, SharedVariable, TensorType, Variable, clone_replace, debugprint
 from gpuscan.graph import debugprint as dprint
+from gpuscan.ifelse import ifelse
 from gpuscan.loop import filter, foldl, foldr, map, reduce, scan, scan_steps, until
 from gpuscan.mode import Mode, get_mode
 from gpuscan.tensor import shared
+from gpuscan.vectorize import vectorize_graph
 
 __version__ = "0.1.0"
 
@@ -31,12 +34,14 @@ __all__ = [
     "LoopError",
     "MissingInputError",
     "Mode",
+    "OpFromGraph",
     "Out",
     "ShapeError",
     "SharedVariable",
     "TensorType",
     "UnusedInputError",
     "Variable",
+    "clone_replace",
     "compile",
     "config",
     "debugprint",
@@ -47,7 +52,10 @@ __all__ = [
     "function",
     "get_mode",
     "graph",
+    "ifelse",
     "map",
+    "printing",
+    "raise_op",
     "reduce",
     "scan",
     "scan_module",
@@ -55,4 +63,5 @@ __all__ = [
     "shared",
     "tensor",
     "until",
+    "vectorize_graph",
 ]

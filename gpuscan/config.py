@@ -19,10 +19,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+FUNCTION = "a function, or None"
+
 
 @dataclass(frozen=True)
 class Flag:
-    """One setting: its default, a pattern that every value must match, and what it is for."""
+    """One setting: its default, a pattern that every value must match, and what it is for.
+
+    One whose pattern is `FUNCTION` is None or a function, and cannot be set in the environment.
+    """
 
     default: Any
     allowed: str
@@ -30,6 +35,10 @@ class Flag:
 
     def parse(self, name: str, value: Any) -> Any:
         """Return `value` as this flag's type, or raise ValueError saying what is allowed."""
+        if self.allowed is FUNCTION:
+            if value is None or callable(value):
+                return value
+            raise ValueError(f"config.{name} = {value!r} is not possible; it must be a function, or None")
         text = str(value)
         if isinstance(self.default, bool):
             text = {"1": "True", "0": "False", "true": "True", "false": "False"}.get(text, text)
@@ -48,6 +57,11 @@ FLAGS = {
     "exclude_rewrites": Flag("", r"[\w:]*", "rewrites that no graph goes through, with colons between their names"),
     "profile": Flag(False, "True|False", "measure the loops of every function; f.explain() shows what was found"),
     "scan__allow_gc": Flag(True, "True|False", "whether loops give their buffers back after each call, on the CPU"),
+    "compile": Flag(True, "True|False", "whether functions are compiled; else they run node by node, for debugging"),
+    "nan_guard": Flag(False, "True|False", "run as with compile=False, and stop at the first NaN or infinity made"),
+    "on_node": Flag(
+        None, FUNCTION, "called after every node of a function that is not compiled: see gpuscan.cpu.eager"
+    ),
     "cache_dir": Flag("", ".*", "folder of compiled kernels; empty for the user's cache folder"),
 }
 

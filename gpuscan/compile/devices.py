@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from gpuscan.compile.profiling import loops_of
 from gpuscan.config import DEVICE_PATTERN, config
-from gpuscan.cpu import CpuProgram
+from gpuscan.cpu import CpuProgram, EagerProgram
 from gpuscan.errors import KernelError, counted
 from gpuscan.graph import Graph
 from gpuscan.host import LoopProfile
@@ -111,7 +111,7 @@ def available_device(asked: str | None) -> str:
 
 
 def make_program(graph: Graph, device: str, inputs: int) -> Program:
-    """Return the program that runs `graph` on a device that `resolve` returned.
+    """Return the program that runs `graph`, rewritten, on a device that `resolve` returned.
 
     The first `inputs` parameters are passed by the caller, the others are shared variables.
     """
@@ -120,3 +120,8 @@ def make_program(graph: Graph, device: str, inputs: int) -> Program:
     from gpuscan.cuda.program import CudaProgram  # not needed, and not imported, for the CPU
 
     return CudaProgram(graph, device, inputs)
+
+
+def make_eager(graph: Graph) -> Program:
+    """Return the program that runs `graph` node by node, as the user wrote it, in Python."""
+    return EagerProgram(graph, bool(config.nan_guard))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, TextIO, final
 
@@ -20,18 +20,17 @@ from gpuscan.compile.arguments import (
     read_inputs,
     read_updates,
 )
-from gpuscan.compile.devices import Program, asked_device, available_device, make_program
+from gpuscan.compile.devices import Program, asked_device, available_device, make_eager, make_program
 from gpuscan.compile.ends import In
 from gpuscan.compile.profiling import profiled
 from gpuscan.compile.recipe import Recipe, swapped
 from gpuscan.compile.takes import Arguments
 from gpuscan.config import config
 from gpuscan.errors import LoopError, ShapeError
-from gpuscan.graph import Graph, SharedVariable, TensorType, Variable, substitute
-from gpuscan.graph.operators import MEANING
+from gpuscan.graph import Graph, SharedVariable, TensorType, Variable, operators, substitute
 from gpuscan.host import LoopProfile
 from gpuscan.mode import Mode, get_mode
-from gpuscan.rewrite import optimise
+from gpuscan.rewrite import MEANING, optimise
 
 PLACEMENTS = ("auto", "host", "device")
 
@@ -122,19 +121,26 @@ def function(
         updated=tuple(s for s, _ in pairs),
         structure=structure,
         graph=profiled(graph) if (config.profile if profile is None else profile) else graph,
-        mode=get_mode(mode),
+        mode=_mode(mode),
         device=asked_device(device, mode, graph),
         placement=placement,
         name=name,
     )
-    return make(replace(recipe, graph=optimise(recipe.graph, recipe.mode)))
+    passes = MEANING if recipe.mode.eager else None
+    return make(replace(recipe, graph=optimise(recipe.graph, recipe.mode, passes)))
+
+
+def _mode(mode: Mode | str | None) -> Mode:
+    """Return the mode to compile with; flags may ask for functions that are not compiled."""
+    mode = get_mode(mode)
+    return replace(mode, eager=True) if config.nan_guard or not config.compile else mode
 
 
 def make(recipe: Recipe) -> Function:
     """Compile a graph that has been rewritten, for the device of its recipe, or for another if there is no such."""
-    flags = config.change_flags(compile=False) if recipe.mode.eager else nullcontext()
-    with flags:
-        return Function(recipe, make_program(recipe.graph, available_device(recipe.device), len(recipe.inputs)))
+    if recipe.mode.eager:
+        return Function(recipe, make_eager(recipe.graph))
+    return Function(recipe, make_program(recipe.graph, available_device(recipe.device), len(recipe.inputs)))
 
 
 @final
@@ -338,4 +344,4 @@ def _eval(variable: Variable, inputs_to_values: Mapping[Variable, Any] | None = 
     return function(list(values), variable, **options)(*values.values())
 
 
-MEANING["eval"] = _eval
+operators.MEANING["eval"] = _eval

@@ -1,5 +1,6 @@
-"""The NumPy backend: the reference meaning of every op and loop."""
+"""The NumPy backend: one generated Python function, or node by node."""
 
+from gpuscan.cpu.eager import EagerProgram, Interpreter, NodeRun
 from gpuscan.cpu.program import CpuProgram
 
-__all__ = ["CpuProgram"]
+__all__ = ["CpuProgram", "EagerProgram", "Interpreter", "NodeRun"]

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from gpuscan.errors import counted
-from gpuscan.graph import Apply, Graph, sorted_nodes
+from gpuscan.graph import Apply, Graph, Nested, sorted_nodes
 from gpuscan.host import LoopProfile, write_function
 from gpuscan.loop import Loop, Scan, open_loop
 
@@ -70,6 +70,9 @@ def _explain(nodes: Iterable[Apply], indent: str = "") -> Iterator[str]:
             if loop.options.keep_buffers and not indent:
                 yield "  keeps its buffers for the next call"
             yield from _explain(sorted_nodes(loop.outputs, loop.reads), indent + "  ")
+        elif isinstance(node.op, Nested):
+            for graph in node.op.graphs:
+                yield from _explain(graph.nodes, indent)
 
 
 def _explain_loop(loop: Loop) -> Iterator[str]:

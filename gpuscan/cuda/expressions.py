@@ -8,6 +8,7 @@ import numpy as np
 
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.graph import Apply, Constant, Variable
+from gpuscan.tensor.guards import SpecifyShape
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle
@@ -60,7 +61,7 @@ def expression(node: Apply, operands: list[str]) -> str:
     op, output = node.op, node.outputs[0]
     if isinstance(op, Cast):
         return convert(operands[0], node.inputs[0].dtype, output.dtype)
-    if isinstance(op, DimShuffle | BroadcastTo):
+    if isinstance(op, DimShuffle | BroadcastTo | SpecifyShape):
         return operands[0]
     assert isinstance(op, Pointwise)
     dtypes, _ = op.dtypes(node.inputs)

@@ -10,12 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gpuscan.control import GraphCall, IfElse
 from gpuscan.cuda.plan import row_of
 from gpuscan.graph import Apply, Constant, Variable, broadcast_shapes, sorted_nodes
 from gpuscan.loop import Loop
+from gpuscan.tensor.guards import Assert, Print, SpecifyShape
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle
+
+NEEDS_HOST: dict[type, str] = {
+    IfElse: "computes one side only, which the host chooses",
+    GraphCall: "is to stay one node",
+    Assert: "stops the loop with a message, which is the host's to raise",
+    Print: "prints, which is the host's to do",
+}
+"""What no kernel does, and why."""
 
 
 def step_nodes(loop: Loop) -> list[Apply]:
@@ -34,7 +44,7 @@ def operands_of(node: Apply) -> Sequence[Variable]:
     if isinstance(node.op, Draw):
         state, _, parameters = node.op.split(node.inputs)
         return [state, *parameters]
-    return node.inputs[:1] if isinstance(node.op, BroadcastTo) else node.inputs
+    return node.inputs[:1] if isinstance(node.op, BroadcastTo | SpecifyShape) else node.inputs
 
 
 def random_states(loop: Loop) -> set[Variable]:
@@ -76,11 +86,15 @@ def _mixes(node: Apply) -> str | None:
         return f"{op} to a size that depends on values" if unknown else None
     if isinstance(op, DimShuffle):
         return None if _keeps_alignment(op, node.inputs[0]) else f"{op} moves elements to other lanes"
+    if isinstance(op, SpecifyShape):
+        # Sizes were compared when the types were worked out, if they were known then.
+        unknown = any(size.known is None for size in node.inputs[1:])
+        return f"{op}: the size promised depends on values" if unknown else None
     if isinstance(op, Dim):
         return f"{op} of a shape that depends on values"
     if isinstance(op, Draw):
         return _refuse_draw(op, node)
-    return f"{op} mixes lanes"
+    return f"{op} {NEEDS_HOST.get(type(op), 'mixes lanes')}"
 
 
 def _refuse_draw(op: Draw, node: Apply) -> str | None:

@@ -55,6 +55,11 @@ class Graph(Unchanging):
         ]
         return Graph(arguments, self.call(arguments))
 
+    def result_types(self, types: Sequence[TensorType]) -> list[TensorType]:
+        """Return the types of the outputs for parameters of the given, better known, types."""
+        same = all(v.type == type_ for v, type_ in zip(self.parameters, types, strict=True))
+        return [v.type for v in (self if same else self.specialise(types)).outputs]
+
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """Its structure as a hashable value: what equality and hashing go by."""

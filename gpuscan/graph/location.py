@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -25,8 +28,24 @@ class Location(NamedTuple):
 UNKNOWN = Location("<unknown>", 0)
 
 
+PLACE: ContextVar[Location | None] = ContextVar("PLACE", default=None)
+"""What `user_location` answers instead, in this thread."""
+
+
+@contextmanager
+def made_at(where: Location) -> Iterator[None]:
+    """Have nodes made inside the ``with`` block point at `where`: they stand for one that the user wrote there."""
+    token = PLACE.set(where)
+    try:
+        yield
+    finally:
+        PLACE.reset(token)
+
+
 def user_location() -> Location:
-    """Return the innermost line on the call stack that is not gpuscan's own."""
+    """Return the innermost line on the call stack that is not gpuscan's own, or what `made_at` says."""
+    if (place := PLACE.get()) is not None:
+        return place
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if not frame.f_code.co_filename.startswith(PACKAGE):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from gpuscan.graph.graph import Graph
+from gpuscan.graph.nested import Nested
 from gpuscan.graph.variable import Apply, Constant, SharedVariable, Variable
 
 # Past this the indentation is a number: the text of a long chain would grow with its square.
@@ -14,7 +15,7 @@ DEEPEST_DRAWN = 40
 
 
 def debugprint(obj: Any, *, file: TextIO | str | None = None, print_type: bool = True) -> str | None:
-    """Print what computes a variable, inputs indented below their consumer, a loop's body after the graph.
+    """Print what computes a variable, inputs indented below their consumer, inner graphs after the graph.
 
     Parameters
     ----------
@@ -64,7 +65,8 @@ class _Printer:
         for node in inner:  # it grows: the loops inside a loop follow it
             yield ""
             yield f"Inner graph of {node.op} {self.labels[node]}"
-            for heading, variables in node.op.sections():  # type: ignore[attr-defined]
+            assert isinstance(node.op, Nested)
+            for heading, variables in node.op.sections():
                 yield f" {heading}"
                 for line in self._tree(variables, inner):
                     yield f"  {line}"
@@ -77,7 +79,7 @@ class _Printer:
             new = node is not None and node not in self.labels
             if node is not None and new:
                 self.labels[node] = f"%{len(self.labels)}"
-                if hasattr(node.op, "sections"):
+                if isinstance(node.op, Nested):
                     inner.append(node)
                 stack.extend((v, depth + 1) for v in reversed(node.inputs))
             yield _indentation(depth) + self._describe(variable, new)

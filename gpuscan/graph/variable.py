@@ -13,6 +13,7 @@ from gpuscan.errors import DtypeError, ShapeError
 from gpuscan.graph.location import Location, user_location
 from gpuscan.graph.operators import Operators
 from gpuscan.graph.pickling import output_of, reduce_node
+from gpuscan.graph.scope import MADE
 from gpuscan.graph.types import Shape, TensorType, type_of
 
 _set = object.__setattr__
@@ -219,6 +220,11 @@ class Op(ABC):
         """Short name for people."""
         return type(self).__name__.lower()
 
+    @property
+    def effect(self) -> bool:
+        """Whether it does something besides computing its outputs: it stays where it was written, and once a node."""
+        return False
+
     @abstractmethod
     def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
         """Return the types of the outputs, or raise DtypeError or ShapeError in the words of what the user wrote."""
@@ -260,6 +266,8 @@ class Apply(Unchanging):
         _set(self, "where", where or user_location())
         outputs = [Variable(t, owner=self, index=i, known=known if i == 0 else None) for i, t in enumerate(types)]
         _set(self, "outputs", tuple(outputs))
+        if (made := MADE.get()) is not None:
+            made.append(self)
 
     def with_inputs(self, inputs: Sequence[Variable]) -> Apply:
         """Return a node of the same op and origin over other inputs, types inferred anew."""

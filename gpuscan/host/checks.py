@@ -108,8 +108,8 @@ def check_type(name: str, value: Any, expected: TensorType) -> None:
 
 def failed_step(title: str, step: int, error: Exception) -> Exception:
     """Return the error to raise where a step failed: which step of which loop, and what NumPy or a loop inside said."""
-    kept = next((kind for kind in (IndexError, LinAlgError) if isinstance(error, kind)), LoopError)
-    return kept(f"{title}, step {step}: {error}")
+    kinds = (IndexError, LinAlgError, AssertionError, FloatingPointError)
+    return next((kind for kind in kinds if isinstance(error, kind)), LoopError)(f"{title}, step {step}: {error}")
 
 
 def stack_rows(join: Callable[[list[Any]], Any], title: str, name: str, rows: Iterable[Any]) -> Any:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuscan.graph import Graph, Op, Variable
+from gpuscan.graph import Graph, Nested, Op, Variable
 from gpuscan.host.arrays import NUMPY, ArrayModule
 from gpuscan.host.loops import write_loop
 from gpuscan.host.profile import LoopProfile
 from gpuscan.host.writer import ScanWriter, Writer, free_early
 from gpuscan.loop import Scan
+from gpuscan.tensor.guards import Assert, Print, SpecifyShape
 from gpuscan.tensor.indexing import At, Index, New, Range
 from gpuscan.tensor.pointwise import Pointwise
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Reshape
@@ -97,6 +98,8 @@ def _is_new(variable: Variable) -> bool:
     if variable.owner is None:
         return False  # a parameter or constant
     op = variable.owner.op
+    if isinstance(op, Nested) and not isinstance(op, Scan):
+        return False  # what is inside may be handed through
     if not isinstance(op, Scan):
         return True
     # The last values of a state may be its first, which are outside; a buffer may be kept for the next call.
@@ -117,4 +120,4 @@ def _is_view(op: Op) -> bool:
         return all(isinstance(item, At | Range | New) for item in op.pattern)
     if isinstance(op, Pointwise):
         return op.row in ("real", "imag")
-    return isinstance(op, Reshape | DimShuffle | BroadcastTo)
+    return isinstance(op, Reshape | DimShuffle | BroadcastTo | Assert | Print | SpecifyShape)

@@ -58,7 +58,7 @@ class _LoopText:
         self._before()
         with self.w.block("try:"), self.w.block(self._head()):
             self._one_step()
-        with self.w.block("except (ValueError, IndexError) as error:"):
+        with self.w.block("except (ValueError, IndexError, AssertionError) as error:"):
             self.w.line(f"raise {self._helper(failed_step)}({self.title}, {self.step}, error) from error")
         self._after()
 

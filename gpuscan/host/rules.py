@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from gpuscan.graph import Apply, Constant, Variable
+from gpuscan.control import GraphCall, IfElse
+from gpuscan.graph import Apply, Constant, Graph, Variable
 from gpuscan.host.arrays import NUMPY
 from gpuscan.host.random import write_draw
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Scan
 from gpuscan.tensor.creation import Arange, Eye
+from gpuscan.tensor.guards import Assert, Print, SpecifyShape, checked, of_shape, printed
 from gpuscan.tensor.indexing import SLOT, At, Gather, Index, New, Pattern, Range, WriteIndex, with_slots
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
@@ -53,6 +55,12 @@ def write_node(w: Writer, node: Apply, uses: Counter[Variable]) -> None:
     if isinstance(op, Draw):
         write_draw(w, op, node)
         return
+    if isinstance(op, IfElse):
+        _ifelse(w, op, node)
+        return
+    if isinstance(op, GraphCall):
+        _call(w, op, node)
+        return
     output = node.outputs[0]
     if isinstance(op, Pointwise | Cast):
         template = _pointwise(w, op, node)
@@ -82,6 +90,43 @@ def _pointwise(w: Writer, op: Pointwise | Cast, node: Apply) -> str:
 def _scalar_type(w: Writer, variable: Variable) -> str:
     # A capital letter, so that it is not taken for a function of the array module.
     return w.bind(np.dtype(variable.dtype).type, "T")
+
+
+# ---- graphs inside ----
+
+
+def _ifelse(w: Writer, op: IfElse, node: Apply) -> None:
+    _name_all(w, node.inputs[1:])
+    results = [w.fresh() for _ in node.outputs]
+    for head, graph in ((f"if {w.value(node.inputs[0])}:", op.then), ("else:", op.otherwise)):
+        with w.block(head):
+            _inner(w, graph, node.inputs[1:])
+            w.line(f"{''.join(f'{r}, ' for r in results)}= {''.join(f'{w.array(v)}, ' for v in graph.outputs)}")
+    for output, result in zip(node.outputs, results, strict=True):
+        w.name(output, result)
+
+
+def _call(w: Writer, op: GraphCall, node: Apply) -> None:
+    _name_all(w, node.inputs)
+    _inner(w, op.graph, node.inputs)
+    for output, result in zip(node.outputs, op.graph.outputs, strict=True):
+        text = w.array(result)
+        if text.isidentifier():
+            w.name(output, text)
+        else:
+            w.assign(output, text)
+
+
+def _name_all(w: Writer, inputs: Sequence[Variable]) -> None:
+    """Have inputs of a graph inside as names: it may use them more than once, or not at all."""
+    for v in inputs:
+        w.named(v)
+
+
+def _inner(w: Writer, graph: Graph, inputs: Sequence[Variable]) -> None:
+    for parameter, v in zip(graph.parameters, inputs, strict=True):
+        w.name(parameter, w.array(v))
+    w.write_nodes(graph.nodes, graph.outputs)
 
 
 # ---- sizes ----
@@ -228,3 +273,29 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> str:
     else:
         w.line(f"{copy}[{subscript}] += {w.value(value)}")
     return w.element(node, copy)
+
+
+# ---- guards ----
+
+
+def _helper(w: Writer, function: Callable[..., Any]) -> str:
+    w.namespace[function.__name__] = function
+    return function.__name__
+
+
+@rule(Assert)
+def _assert(w: Writer, op: Assert, node: Apply) -> str:
+    value, *conditions = node.inputs
+    listed = ", ".join(w.values(conditions))
+    return f"{_helper(w, checked)}({w.array(value)}, {op.message!r}, {str(node.where)!r}, {listed})"
+
+
+@rule(Print)
+def _print(w: Writer, op: Print, node: Apply) -> str:
+    return f"{_helper(w, printed)}({w.array(node.inputs[0])}, {op.message!r}, {op.attrs!r})"
+
+
+@rule(SpecifyShape)
+def _specify_shape(w: Writer, op: SpecifyShape, node: Apply) -> str:
+    x, *sizes = node.inputs
+    return f"{_helper(w, of_shape)}({w.array(x)}, {op.axes}, {_sizes(w, sizes)}, {str(node.where)!r})"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuscan.graph import Apply, Constant, Variable, sorted_nodes
+from gpuscan.control import IfElse
+from gpuscan.graph import Apply, Constant, Nested, Variable, sorted_nodes
 from gpuscan.loop import Scan
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.indexing import Index, Mask, Range, with_slots
@@ -23,7 +24,7 @@ def has_computed_size(outputs: Sequence[Variable]) -> bool:
             from_values.update(node.outputs)
         if any(v in from_values or (v.owner is None and v.known is None) for v in _sizes(node) if v.known is None):
             return True
-        if isinstance(node.op, Scan) and has_computed_size(node.op.body.outputs):
+        if isinstance(node.op, Nested) and any(has_computed_size(inner.outputs) for inner in node.op.graphs):
             return True
     return False
 
@@ -38,6 +39,8 @@ def _sizes(node: Apply) -> Sequence[Variable]:
         return node.op.split(node.inputs)[1]
     if isinstance(node.op, Scan):
         return node.inputs[:1]
+    if isinstance(node.op, IfElse):
+        return node.inputs[:1] if any(None in v.type.shape for v in node.outputs) else ()
     if isinstance(node.op, Index):
         items = with_slots(node.op.pattern, node.inputs[1:])
         return [v for item, slots in items for v in slots if isinstance(item, Range | Mask)]

@@ -183,7 +183,7 @@ def _statements(lines: Sequence[str]) -> list[list[str]]:
     """Return the lines in groups that each start at the function's own indentation."""
     groups: list[list[str]] = []
     for line in lines:
-        if groups and line.startswith((" " * 5, "    except")):
+        if groups and line.startswith((" " * 5, "    except", "    else")):
             groups[-1].append(line)
         else:
             groups.append([line])

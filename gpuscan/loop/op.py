@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from gpuscan.errors import LoopError, ShapeError
-from gpuscan.graph import Apply, Graph, Op, Shape, TensorType, Variable, merge_shapes, substitute
+from gpuscan.graph import Apply, Graph, Nested, Shape, TensorType, Variable, merge_shapes, substitute
 from gpuscan.loop.records import Emit, Loop, NonSequence, Options, Result, Sequence, State, loop_title
 
 
@@ -32,7 +32,7 @@ class StateSpec:
 
 @final
 @dataclass(frozen=True)
-class Scan(Op):
+class Scan(Nested):
     """A loop. `close_loop` makes one, `open_loop` turns it back into records; nobody else knows its flat order."""
 
     body: Graph
@@ -49,12 +49,19 @@ class Scan(Op):
     def name(self) -> str:
         return loop_title(self.title)
 
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        return (self.body,)
+
+    def with_graphs(self, graphs: SequenceOf[Graph]) -> Scan:
+        (body,) = graphs
+        return replace(self, body=body)
+
     def infer(self, inputs: SequenceOf[Variable]) -> SequenceOf[TensorType]:
         loop = _view(self, inputs)
         return [result_type(loop, result) for result in loop.results]
 
     def sections(self) -> Iterator[tuple[str, list[Variable]]]:
-        """Yield headings and inner variables, for printing."""
         loop = _view(self, _placeholders(self))
         for s in loop.sequences:
             taps = ", ".join(f"+{offset}" if offset else "0" for offset in s.reads)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuscan.errors import LoopError, counted
-from gpuscan.graph import SharedVariable, Variable, leaves
+from gpuscan.graph import Apply, SharedVariable, Variable, leaves, nodes_made
 from gpuscan.loop import records
 from gpuscan.loop.arguments import (
     Argument,
@@ -222,6 +222,7 @@ class _Step:
     ) -> None:
         self.fn = fn
         self.reverse = reverse
+        self.made: list[Apply] = []
         self.names = _Names()
         self.sequences = [_Given(s) for s in sequences]
         self.outputs = [_Given(o) if o is not None else None for o in outputs]
@@ -234,7 +235,7 @@ class _Step:
         parameters = iter(parameter_names(self.fn, len(variables), ", ".join(map(str, given))))
         for g in given:
             g.take_names([next(parameters) for _ in g.reads], self.names)
-        with noted_states() as states:
+        with noted_states() as states, nodes_made() as self.made:
             returned = read_returned(self.fn(*variables))
         _carry(states, returned)
         self._match_outputs(len(returned.outputs))
@@ -272,7 +273,7 @@ class _Step:
             name=name,
         )
         carried = {shared: state.reads[1] for shared, state in updates.items()}
-        return capture(loop, carried, self.names.unique, strict)
+        return capture(loop, carried, self.names.unique, strict, self.made)
 
     def _sequence(self, given: _Given) -> records.Sequence:
         argument = given.argument

@@ -1,33 +1,51 @@
-"""Drop results of loops that nobody reads, and what only they needed."""
+"""Drop results of loops and branches that nobody reads, and what only they needed."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from gpuscan.control import IfElse, close_branches, open_branches
 from gpuscan.graph import Apply, Graph, Variable, leaves
 from gpuscan.loop import Loop, Scan, close_loop, open_loop
 from gpuscan.rewrite.rebuild import rebuild
 
 
 def drop_unread(graph: Graph) -> Graph | None:
-    """Stop loops from handing out what nothing reads, and from carrying what no result depends on."""
+    """Stop loops and branches from handing out what nothing reads, and from carrying what no result depends on."""
     read = {v for node in graph.nodes for v in node.inputs} | set(graph.outputs)
 
     def drop(node: Apply, original: Apply) -> Sequence[Variable] | None:
-        if not isinstance(node.op, Scan):
-            return None
         positions = [i for i, v in enumerate(original.outputs) if v in read]
-        loop = open_loop(node)
-        smaller = drop_records(replace(loop, results=tuple(loop.results[i] for i in positions)))
-        if smaller == loop:
+        if isinstance(node.op, Scan):
+            smaller = _smaller_loop(node, positions)
+        elif isinstance(node.op, IfElse):
+            smaller = _smaller_branches(node, positions)
+        else:
             return None
-        fresh = dict(zip(positions, close_loop(smaller).outputs, strict=True))
+        if smaller is None:
+            return None
+        fresh = dict(zip(positions, smaller.outputs, strict=True))
         # Whatever stands for an output that nothing reads is never looked at.
         return [fresh.get(i, v) for i, v in enumerate(node.outputs)]
 
-    smaller = rebuild(graph, drop)
-    return None if smaller is graph else smaller
+    dropped = rebuild(graph, drop)
+    return None if dropped is graph else dropped
+
+
+def _smaller_loop(node: Apply, positions: Sequence[int]) -> Apply | None:
+    """Return a node with only the results at `positions`; None if that is no less."""
+    loop = open_loop(node)
+    smaller = drop_records(replace(loop, results=tuple(loop.results[i] for i in positions)))
+    return None if smaller == loop else close_loop(smaller)
+
+
+def _smaller_branches(node: Apply, positions: Sequence[int]) -> Apply | None:
+    assert isinstance(node.op, IfElse)
+    if len(positions) == len(node.outputs):
+        return None
+    then, otherwise = ([side[i] for i in positions] for side in open_branches(node))
+    return close_branches(node.inputs[0], node.inputs[1:], then, otherwise, node.op.title, node.where)
 
 
 def drop_records(loop: Loop) -> Loop:

@@ -24,6 +24,8 @@ def merge_equal(graph: Graph) -> Graph | None:
         return variable
 
     def merge(node: Apply, _: Apply) -> Sequence[Variable] | None:
+        if node.op.effect:
+            return None  # who prints twice wants to read it twice
         key = (node.op, tuple(identity(v) for v in node.inputs))
         outputs = made.setdefault(key, node.outputs)
         return None if outputs is node.outputs else outputs

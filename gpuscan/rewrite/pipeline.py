@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 from gpuscan.config import config
-from gpuscan.graph import Apply, Graph, Variable, verify
+from gpuscan.graph import Apply, Graph, Nested, Variable, verify
 from gpuscan.loop import Scan
 from gpuscan.mode import Mode, get_mode
 from gpuscan.rewrite.count_steps import count_steps
 from gpuscan.rewrite.drop_unread import drop_unread
+from gpuscan.rewrite.inline import inline
 from gpuscan.rewrite.keep_last import keep_last
+from gpuscan.rewrite.lazy_branches import lazy_branches
 from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
 
 Pass = Callable[[Graph], Graph | None]
 
+MEANING: tuple[Pass, ...] = (
+    keep_last,
+    drop_unread,
+    lazy_branches,
+)
+"""The passes that decide what a program means: what ``history[-1]`` is after no step, and what is not computed."""
+
 PASSES: tuple[Pass, ...] = (
-    merge_equal,  # first, so that reads of one loop built twice are seen as reads of one loop
+    inline,  # before all others, which then see what calls compute
+    merge_equal,  # early, so that reads of one loop built twice are seen as reads of one loop
     count_steps,  # a size asked of a history is no read of its rows
     keep_last,  # asks for less of each loop
     drop_unread,  # what is asked for no longer goes, and with it what only that needed
+    lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
 )
 
 
-def optimise(graph: Graph, mode: Mode | None = None) -> Graph:
-    """Return a graph with the same meaning that costs less: every pass, on it and on the bodies of its loops.
+def optimise(graph: Graph, mode: Mode | None = None, passes: Sequence[Pass] | None = None) -> Graph:
+    """Return a graph with the same meaning that costs less: every pass, on it and on the graphs inside it.
 
     Passes that `mode` or ``config.exclude_rewrites`` leave out are left out; a loop's own mode counts for its body.
 
@@ -38,7 +48,7 @@ def optimise(graph: Graph, mode: Mode | None = None) -> Graph:
         If ``config.exclude_rewrites`` names no pass.
     """
     mode = get_mode(mode).excluding(*_excluded_everywhere())
-    for run_pass in PASSES:
+    for run_pass in PASSES if passes is None else passes:
         graph = _everywhere(run_pass, graph, mode)
     return graph
 
@@ -52,17 +62,20 @@ def _excluded_everywhere() -> list[str]:
 
 
 def _everywhere(run_pass: Pass, graph: Graph, mode: Mode) -> Graph:
-    """Return the graph after a pass on it, and then on the body of each of its loops."""
+    """Return the graph after a pass on it, and then on the graphs that its nodes hold."""
 
-    def on_body(node: Apply, _: Apply) -> tuple[Variable, ...] | None:
-        if not isinstance(node.op, Scan):
+    def on_inner(node: Apply, _: Apply) -> tuple[Variable, ...] | None:
+        if not isinstance(node.op, Nested):
             return None
-        inner = mode if node.op.options.mode is None else mode.within(node.op.options.mode)
-        body = _everywhere(run_pass, node.op.body, inner)
-        return None if body is node.op.body else Apply(replace(node.op, body=body), node.inputs, node.where).outputs
+        own = node.op.options.mode if isinstance(node.op, Scan) else None
+        inside = mode if own is None else mode.within(own)
+        graphs = [_everywhere(run_pass, inner, inside) for inner in node.op.graphs]
+        if all(new is old for new, old in zip(graphs, node.op.graphs, strict=True)):
+            return None
+        return Apply(node.op.with_graphs(graphs), node.inputs, node.where).outputs
 
     allowed = mode.allows(run_pass.__name__)
-    after = rebuild((run_pass(graph) if allowed else None) or graph, on_body)
+    after = rebuild((run_pass(graph) if allowed else None) or graph, on_inner)
     if config.check:
         verify(after, after=run_pass.__name__, types=[v.type for v in graph.outputs])
     return after

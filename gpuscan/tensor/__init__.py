@@ -145,6 +145,10 @@ from gpuscan.tensor.elementwise import (
     where,
     xor,
 )
+from gpuscan.tensor.guards import (
+    assert_op,
+    specify_shape,
+)
 from gpuscan.tensor.indexing import (
     inc_subtensor,
     set_subtensor,
@@ -277,6 +281,7 @@ from gpuscan.tensor.sizes import (
     shape,
     size,
 )
+from gpuscan.tensor.vectorizing import vectorize
 
 as_tensor = as_tensor_variable
 
@@ -337,4 +342,8 @@ __all__ = [
     "concatenate", "join", "repeat", "split", "stack", "tile",
     # parts of arrays
     "inc_subtensor", "set_subtensor", "take",
+    # checked while they run
+    "assert_op", "specify_shape",
+    # functions of one element of a batch
+    "vectorize",
 ]  # fmt: skip

@@ -52,4 +52,5 @@ def install() -> None:
     for module, names in METHODS.items():
         MEANING.update({name: getattr(module, name) for name in names})
     MEANING["astype"] = _astype
+    MEANING["as_tensor_variable"] = convert.as_tensor_variable
     STATE_METHODS.update({name: partial(draw_method, name=name) for name in FUNCTIONS})

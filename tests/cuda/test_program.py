@@ -85,6 +85,32 @@ def test_shapes_scalars_and_whole_array_operations() -> None:
     check([x, k], outputs, normal(3, 4), 1)
 
 
+def test_branches_calls_and_guards() -> None:
+    x, n = gt.matrix("x"), gt.lscalar("n")
+    scaled = gs.OpFromGraph([x, n], [x[n] * n, x.sum() + n], inline=False)
+    sizes = gs.ifelse(n > 1, [n, x.shape[0]], [n * 2, n])
+    outputs = [
+        gs.ifelse(n > 0, x * n, x[::-1]),
+        gs.ifelse(n > 5, x.sum(), n * 1.0),
+        gt.ones((2,)) * sizes[0] + sizes[1],
+        *scaled(x, n),
+        gt.specify_shape(x, (None, 4))[n],
+    ]
+    f = check([x, n], outputs, normal(3, 4), 1)
+    values = normal(3, 4), 2
+    for value, expected in zip(f(*values), gs.function([x, n], outputs, device="cpu")(*values), strict=True):
+        np.testing.assert_allclose(value, expected)
+
+
+def test_branches_in_a_loop_driven_from_the_host() -> None:
+    x, n = gt.matrix("x"), gt.iscalar("n")
+    out, _ = gs.scan(lambda row, s: gs.ifelse(n > 0, s + row * n, s - row), [x], [gt.zeros(3)])
+    check([x, n], [out], normal(4, 3), 2)
+    kept, _ = gs.scan(lambda row: gs.ifelse(row.sum() > 0, row, -row), [x])
+    with pytest.raises(TypeError, match="wait"):  # the host reads a condition that is computed on the device
+        gs.function([x], kept, device="cuda")(normal(4, 3))
+
+
 def test_until() -> None:
     x, limit = gt.vector("x"), gt.scalar("limit")
     out, _ = gs.scan(lambda s, limit: (s * 2, gs.until(s.sum() > limit)), None, [x], [limit], n_steps=50)

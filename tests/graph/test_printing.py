@@ -10,7 +10,7 @@ import pytest
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from gpuscan.graph import Graph, Op, debugprint
+from gpuscan.graph import Graph, Nested, debugprint
 
 
 def text(obj: Any, **options: Any) -> str:
@@ -66,13 +66,20 @@ def test_what_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Outer(Op):
+class Outer(Nested):
     """An op with an inside, for tests."""
 
     inside: Any
 
     def infer(self, inputs: Any) -> Any:
         return (inputs[0].type, inputs[0].type)
+
+    @property
+    def graphs(self) -> Any:
+        return ()
+
+    def with_graphs(self, graphs: Any) -> Any:
+        return self
 
     def sections(self) -> Any:
         yield "first part", [self.inside]
