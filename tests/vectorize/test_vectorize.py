@@ -94,6 +94,16 @@ PROGRAMS: dict[str, Build] = {
         t[gt.stack([k, 1]), :, gt.constant([3, 2])].inc(m[:, :2].T), t[:, gt.constant([2, 1])].set(m[:2]),
         m[gt.constant([True, False, True])].set(m[1]), t[:, :, k].inc(m[:, 0]), gt.zeros(4)[k].set(2.0),
     ],
+    "stacks": lambda x, m, t, k: [
+        *(f(m @ m.T + 4 * gt.eye(3)) for f in (gt.linalg.inv, gt.linalg.cholesky, gt.linalg.det)),
+        gt.linalg.solve(m @ m.T + gt.eye(3), x), gt.linalg.solve(m @ m.T + gt.eye(3), m),
+        gt.linalg.solve_triangular(m[:, :3] + 4 * gt.eye(3), x, lower=True), gt.linalg.slogdet(m @ m.T + gt.eye(3))[1],
+        gt.linalg.eigh(m @ m.T)[0], gt.linalg.svd(m, compute_uv=False), gt.linalg.qr(t)[1] ** 2, gt.linalg.svd(t)[1],
+    ],
+    "order": lambda x, m, t, k: [
+        gt.sort(x), gt.sort(m, 0), gt.argsort(m, 1), gt.cumsum(t, 1), gt.cumprod(x), gt.searchsorted(gt.sort(x), m),
+        gt.searchsorted(gt.sort(x), x[k], side="right"), gt.searchsorted(gt.constant([-0.5, 0.5]), m),
+    ],
     "guards": lambda x, m, t, k: [gt.assert_op(x, k < 5), gt.specify_shape(m, (3, None)), Print("m", ["shape"])(m)],
     "ifelse": lambda x, m, t, k: [
         *gs.ifelse(k > 0, [x, m[0], 1.5], [x * 2, gt.zeros(4), x[0]]), gs.ifelse(m.sum() > 0, x, 1 - x),
@@ -184,7 +194,9 @@ def test_random_loops(loop: RandomLoop, which: int):
         captured = [next(rest) for _ in loop.captured]
         steps = loop.steps if loop.says_steps or not sequences else None
         step = loop.step(*captured)
-        return gs.scan(step, sequences, infos, [*others, next(rest)], steps, loop.reverse, return_list=True)[0]
+        return gs.scan(
+            step, sequences, infos, [*others, next(rest)], steps, go_backwards=loop.reverse, return_list=True
+        )[0]
 
     check(build, cores, batched, (2,))
 
