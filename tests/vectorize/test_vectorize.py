@@ -174,7 +174,7 @@ def final_ops(base: type[Op]) -> set[type[Op]]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 @given(LOOPS, st.integers(0, 2**12 - 1))
 def test_random_loops(loop: RandomLoop, which: int):
-    loop = replace(loop, until=None, steps=min(loop.steps, 4))
+    loop = replace(loop, until=None, inner_until=None, steps=min(loop.steps, 4))
     rng = np.random.default_rng(loop.seed)
     draws: list[tuple[Any, tuple[int, ...]]] = []
     for s in loop.sequences:
