@@ -62,6 +62,7 @@ FLAGS = {
     "on_node": Flag(
         None, FUNCTION, "called after every node of a function that is not compiled: see gpuscan.cpu.eager"
     ),
+    "gradient_memory": Flag("1e9", r"[0-9.e+]+", "bytes that the states of one loop with checkpoint='auto' may take"),
     "cache_dir": Flag("", ".*", "folder of compiled kernels; empty for the user's cache folder"),
 }
 

@@ -31,6 +31,14 @@ class KernelError(RuntimeError):
     """A kernel cannot be compiled or run; where there is one, the message names its source and log on disk."""
 
 
+class DisconnectedInputError(ValueError):
+    """What is differentiated does not depend on what it is differentiated by."""
+
+
+class NullTypeGradError(TypeError):
+    """An op through which a derivative would have to pass has none."""
+
+
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return ``1 row`` or ``2 rows``, for messages."""
     return f"{count} {noun if count == 1 else plural or noun + 's'}"

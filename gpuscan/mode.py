@@ -9,7 +9,7 @@ from typing import final
 from gpuscan.config import DEVICE_PATTERN, config
 
 QUICK = frozenset(
-    {"merge_equal", "count_steps", "keep_last", "drop_unread"}
+    {"drop_barriers", "merge_equal", "count_steps", "keep_last", "drop_unread"}
 )  # what "fast_compile" leaves of the rewrites
 OPTIMIZERS = ("fast_run", "fast_compile", "None")
 

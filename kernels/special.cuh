@@ -34,6 +34,54 @@ __device__ __forceinline__ T digamma(T x) {
     return result + log(x) - inverse / 2 - series;
 }
 
+// Sum over k of (x + k)^-s for whole s > 1: terms up to 10 + s, and Euler and Maclaurin's series for the rest, whose
+// coefficients are Bernoulli's numbers over factorials: Abramowitz and Stegun, 6.4.10, 6.4.11 and 23.1.30. Not inline:
+// it is long, and compilers take seconds over each copy.
+template <class T>
+__device__ __noinline__ T hurwitz_zeta(T s, T x) {
+    T sum = T(0);
+    for (; x < T(10) + s; x += T(1)) sum += pow(x, -s);
+    T const whole = pow(x, T(1) - s);  // of large x the next is too small to be exact in single precision
+    T const first = whole / x;
+    T const square = T(1) / (x * x);
+    T term = s * first / x;
+    T series = term / 12;
+    term *= (s + 1) * (s + 2) * square;
+    series -= term / 720;
+    term *= (s + 3) * (s + 4) * square;
+    series += term / 30240;
+    term *= (s + 5) * (s + 6) * square;
+    series -= term / 1209600;
+    term *= (s + 7) * (s + 8) * square;
+    series += term / 47900160;
+    term *= (s + 9) * (s + 10) * square;
+    series -= term * T(691.0 / 1307674368000.0);
+    term *= (s + 11) * (s + 12) * square;
+    series += term / T(74724249600.0);
+    return sum + whole / (s - 1) + first / 2 + series;
+}
+
+// Derivative of order n > 0 of digamma: Abramowitz and Stegun, 6.4.1 and 6.4.10. Of an x far below 0 the terms below
+// 0 are a difference of two sums above 0, so that none is long; near 0 their sum itself is more exact.
+template <class T>
+__device__ __noinline__ T polygamma(T n, T x) {
+    T const s = n + T(1);
+    T const below = floor(x);
+    bool const is_odd = fmod(n, T(2)) != T(0);
+    T const factor = is_odd ? tgamma(s) : -tgamma(s);
+    if (x == infinity<T>()) return T(0) * factor;
+    if (x <= T(0) && below == x) return factor * infinity<T>();
+    T sum;
+    if (x < T(-64)) {
+        T const fraction = x - below;
+        T const reflected = hurwitz_zeta(s, T(1) - fraction) - hurwitz_zeta(s, T(1) - x);
+        sum = hurwitz_zeta(s, fraction) + (is_odd ? reflected : -reflected);
+    } else {
+        sum = hurwitz_zeta(s, x);
+    }
+    return factor * sum;
+}
+
 // SciPy has no gamma function at -infinity, where CUDA's is that of an even integer.
 template <class T>
 __device__ __forceinline__ T gamma(T x) { return tgamma(x); }

@@ -121,7 +121,7 @@ def test_table_goes_from_bottom_to_top():
 
 
 def test_backends_and_rewrites_do_not_know_each_other():
-    apart = {"rewrite", "cpu", "cuda"}
+    apart = {"autodiff", "rewrite", "cpu", "cuda"}
     assert {layer: MAY_IMPORT[layer] & apart for layer in apart} == dict.fromkeys(apart, frozenset())
 
 

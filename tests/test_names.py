@@ -20,6 +20,7 @@ NAMES = [
     *("scan", "map", "reduce", "foldl", "foldr", "filter", "until", "shared", "function", "config", "Mode", "get_mode"),
     *("In", "Out", "dprint", "config.floatX", "config.mode", "config.change_flags", "config.scan__allow_gc"),
     *("scan.utils.until", "scan.views.map", "scan_module.until", "scan_module.scan", "scan_module.reduce"),
+    *("grad", "Lop", "Rop", "jacobian", "hessian", "verify_grad", "disconnected_grad", "zero_grad", "scan_checkpoints"),
     *("graph.Variable", "graph.Apply", "graph.Op", "graph.Constant", "compile.function", "compile.Mode", "compile.In"),
     *("tensor.constant", "tensor.as_tensor_variable", "tensor.shape", "tensor.dot", "tensor.set_subtensor"),
 ]

@@ -11,6 +11,7 @@ from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.tensor.guards import SpecifyShape
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.random.draw import Draw
+from gpuscan.tensor.reduction import SumTo
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle
 
 
@@ -61,7 +62,7 @@ def expression(node: Apply, operands: list[str]) -> str:
     op, output = node.op, node.outputs[0]
     if isinstance(op, Cast):
         return convert(operands[0], node.inputs[0].dtype, output.dtype)
-    if isinstance(op, DimShuffle | BroadcastTo | SpecifyShape):
+    if isinstance(op, DimShuffle | BroadcastTo | SpecifyShape | SumTo):
         return operands[0]
     assert isinstance(op, Pointwise)
     dtypes, _ = op.dtypes(node.inputs)

@@ -17,6 +17,7 @@ from gpuscan.loop import Loop
 from gpuscan.tensor.guards import Assert, Print, SpecifyShape
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.random.draw import Draw
+from gpuscan.tensor.reduction import SumTo
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle
 
 NEEDS_HOST: dict[type, str] = {
@@ -44,7 +45,7 @@ def operands_of(node: Apply) -> Sequence[Variable]:
     if isinstance(node.op, Draw):
         state, _, parameters = node.op.split(node.inputs)
         return [state, *parameters]
-    return node.inputs[:1] if isinstance(node.op, BroadcastTo | SpecifyShape) else node.inputs
+    return node.inputs[:1] if isinstance(node.op, BroadcastTo | SpecifyShape | SumTo) else node.inputs
 
 
 def random_states(loop: Loop) -> set[Variable]:
@@ -84,6 +85,9 @@ def _mixes(node: Apply) -> str | None:
     if isinstance(op, BroadcastTo):
         unknown = any(size.known is None for size in node.inputs[1:])
         return f"{op} to a size that depends on values" if unknown else None
+    if isinstance(op, SumTo):
+        # Between values that turned out not to broadcast there is nothing to sum.
+        return None if node.inputs[0].type.shape == node.outputs[0].type.shape else "a sum over lanes"
     if isinstance(op, DimShuffle):
         return None if _keeps_alignment(op, node.inputs[0]) else f"{op} moves elements to other lanes"
     if isinstance(op, SpecifyShape):

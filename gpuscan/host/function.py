@@ -15,9 +15,11 @@ from gpuscan.host.loops import write_loop
 from gpuscan.host.profile import LoopProfile
 from gpuscan.host.writer import ScanWriter, Writer, free_early
 from gpuscan.loop import Scan
+from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.guards import Assert, Print, SpecifyShape
 from gpuscan.tensor.indexing import At, Index, New, Range
 from gpuscan.tensor.pointwise import Pointwise
+from gpuscan.tensor.reduction import SumTo
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Reshape
 
 
@@ -120,4 +122,4 @@ def _is_view(op: Op) -> bool:
         return all(isinstance(item, At | Range | New) for item in op.pattern)
     if isinstance(op, Pointwise):
         return op.row in ("real", "imag")
-    return isinstance(op, Reshape | DimShuffle | BroadcastTo | Assert | Print | SpecifyShape)
+    return isinstance(op, Reshape | DimShuffle | BroadcastTo | SumTo | Barrier | Assert | Print | SpecifyShape)

@@ -14,13 +14,14 @@ from gpuscan.host.arrays import NUMPY
 from gpuscan.host.random import write_draw
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Scan
+from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.guards import Assert, Print, SpecifyShape, checked, of_shape, printed
 from gpuscan.tensor.indexing import SLOT, At, Gather, Index, New, Pattern, Range, WriteIndex, with_slots
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.random.draw import Draw
-from gpuscan.tensor.reduction import Reduce
+from gpuscan.tensor.reduction import Reduce, SumTo
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack
 
 # SciPy computes these of float16, and of two dtypes, in float64.
@@ -215,6 +216,11 @@ def _eye(w: Writer, op: Eye, node: Apply) -> str:
     return f"{w.function('eye')}({rows}, {columns}, {k}, {op.dtype!r})"
 
 
+@rule(Barrier)
+def _barrier(w: Writer, op: Barrier, node: Apply) -> str:
+    return w.value(node.inputs[0])
+
+
 # ---- reductions and products ----
 
 
@@ -224,6 +230,22 @@ def _reduce(w: Writer, op: Reduce, node: Apply) -> str:
     every = len(op.axes) == x.ndim and x.ndim > 1
     axis = "" if every else str(op.axes[0]) if len(op.axes) == 1 else str(op.axes)
     return f"{w.array(x)}.{op.kind}({axis})"
+
+
+@rule(SumTo)
+def _sum_to(w: Writer, op: SumTo, node: Apply) -> str:
+    x, *sizes = node.inputs
+    w.namespace["sum_to"] = sum_to
+    return f"sum_to({w.array(x)}, {_sizes(w, sizes)})"
+
+
+def sum_to(x: Any, sizes: tuple[int, ...]) -> Any:
+    """Return the array `x` summed to `sizes`, from which it was broadcast."""
+    if x.shape == sizes:
+        return x
+    extra = x.ndim - len(sizes)
+    axes = [axis for axis, size in enumerate(sizes, start=extra) if size == 1 != x.shape[axis]]
+    return x.sum((*range(extra), *axes), keepdims=True).reshape(sizes)
 
 
 @rule(MatMul)

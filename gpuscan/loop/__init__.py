@@ -6,7 +6,7 @@ from gpuscan.loop.op import Scan, bind_loop, close_loop, open_loop, result_type
 from gpuscan.loop.records import Emit, Loop, NonSequence, Options, Result, Sequence, State
 from gpuscan.loop.scan import scan, until
 from gpuscan.loop.steps import scan_steps
-from gpuscan.loop.views import filter, foldl, foldr, map, reduce
+from gpuscan.loop.views import filter, foldl, foldr, map, reduce, scan_checkpoints
 
 # Where programs written for Theano and its successors find them: scan.utils.until, scan.views.map.
 scan.__dict__.update(
@@ -33,6 +33,7 @@ __all__ = [
     "reduce",
     "result_type",
     "scan",
+    "scan_checkpoints",
     "scan_steps",
     "until",
 ]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gpuscan.control import IfElse
 from gpuscan.errors import MissingInputError
-from gpuscan.graph import Apply, Constant, SharedVariable, Variable, dependents, leaves, sorted_nodes, substitute
+from gpuscan.graph import Apply, Constant, SharedVariable, Variable, dependents, leaves, sorted_nodes
 from gpuscan.loop.records import Loop, NonSequence
 
 
@@ -53,14 +53,7 @@ def capture(
             )
         inner[value] = Variable(value.type, value.name, known=value.known)
         captured.append(NonSequence(unique(value.name or "captured"), value, inner[value]))
-    inside = dict(zip(loop.outputs, substitute(loop.outputs, inner), strict=True))
-    return replace(
-        loop,
-        states=tuple(replace(s, next=inside[s.next]) for s in loop.states),
-        emits=tuple(replace(e, value=inside[e.value]) for e in loop.emits),
-        non_sequences=(*loop.non_sequences, *captured),
-        stop=None if loop.stop is None else inside[loop.stop],
-    )
+    return replace(loop.replaced(inner), non_sequences=(*loop.non_sequences, *captured))
 
 
 def _outer_values(outputs: Sequence[Variable], inner: Collection[Variable], made: Sequence[Apply]) -> list[Variable]:

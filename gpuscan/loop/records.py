@@ -6,10 +6,10 @@ Inside the package a loop is spoken of in these words; the public arguments of `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from gpuscan.graph import Variable
+from gpuscan.graph import Variable, substitute
 from gpuscan.mode import Mode
 
 
@@ -125,6 +125,11 @@ class Options:
     ----------
     truncate_gradient : int or None
         Through how many steps, the last ones, gradients go; None for all.
+    checkpoint : "auto", "sqrt", int or None
+        Of how many steps gradients keep only the last state, and run them again: a segment's length, the square root of
+        the number of steps, or None to keep all states.
+    part : str
+        Which part of a loop run in segments it is: ``segments``, ``tail``, or none.
     mode : Mode or None
         Where the loop asks to be run, and which rewrites its step goes through.
     profile : bool
@@ -134,6 +139,8 @@ class Options:
     """
 
     truncate_gradient: int | None = None
+    checkpoint: Literal["auto", "sqrt"] | int | None = None
+    part: Literal["", "segments", "tail"] = ""
     mode: Mode | None = None
     profile: bool = False
     keep_buffers: bool = False
@@ -198,3 +205,13 @@ class Loop:
         rows = [v for s in self.sequences for v in s.reads.values()]
         past = [v for s in self.states for v in s.reads.values()]
         return rows + past + [n.read for n in self.non_sequences]
+
+    def replaced(self, values: Mapping[Variable, Variable]) -> Loop:
+        """Return the loop with values inside it replaced."""
+        inside = dict(zip(self.outputs, substitute(self.outputs, values), strict=True))
+        return replace(
+            self,
+            states=tuple(replace(s, next=inside[s.next]) for s in self.states),
+            emits=tuple(replace(e, value=inside[e.value]) for e in self.emits),
+            stop=None if self.stop is None else inside[self.stop],
+        )

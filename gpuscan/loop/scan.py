@@ -22,6 +22,7 @@ from gpuscan.loop.arguments import (
     read_sequences,
 )
 from gpuscan.loop.capture import capture
+from gpuscan.loop.names import Names
 from gpuscan.loop.op import close_loop, row_type
 from gpuscan.loop.options import read_options
 from gpuscan.loop.records import Emit, Loop, NonSequence, Result, State
@@ -50,6 +51,7 @@ def scan(
     strict: bool = False,
     return_list: bool = False,
     return_updates: bool = True,
+    checkpoint: str | int | None = None,
 ) -> Any:
     """Build a loop that runs one step function over and over.
 
@@ -89,6 +91,10 @@ def scan(
         Whether to return a list also for one output.
     return_updates : bool
         Whether to return the updates too. False refuses a step function that has any.
+    checkpoint : {"auto", "sqrt"} or int, optional
+        What gradients keep: by default all states. A number of steps: the state at the end of each segment of so many
+        steps, which is run again when the gradient needs what is inside it; ``"sqrt"``: segments of the square root of
+        the number of steps; ``"auto"``: all states if they are known to fit ``config.gradient_memory``, else segments.
 
     Returns
     -------
@@ -124,7 +130,7 @@ def scan(
         length = _shortest(sequence_arguments)
     check_long_enough(sequence_arguments, length)
 
-    options = read_options(truncate_gradient, mode, profile, allow_gc)
+    options = read_options(truncate_gradient, mode, profile, allow_gc, checkpoint)
     step = _Step(fn, sequence_arguments, output_arguments, other_arguments, go_backwards)
     returned = step.call()
     if returned.updates and not return_updates:
@@ -165,21 +171,6 @@ def _shortest(sequences: list[Argument]) -> Variable:
     return length
 
 
-class _Names:
-    """Hands out names that differ from each other."""
-
-    def __init__(self) -> None:
-        self.used: set[str] = set()
-
-    def unique(self, name: str) -> str:
-        candidate, count = name, 1
-        while candidate in self.used:
-            count += 1
-            candidate = f"{name}_{count}"
-        self.used.add(candidate)
-        return candidate
-
-
 class _Given:
     """One argument of `scan` as the step function gets it: a variable for each of its taps, in their order."""
 
@@ -197,7 +188,7 @@ class _Given:
         source = self.argument.source
         return [source] if not self.argument.taps and isinstance(source, SharedVariable) else list(self.reads.values())
 
-    def take_names(self, parameters: Sequence[str], names: _Names) -> None:
+    def take_names(self, parameters: Sequence[str], names: Names) -> None:
         """Name the variables after the step function's parameters, and the whole after that of the nearest tap."""
         for read, parameter in zip(self.reads.values(), parameters, strict=True):
             read.name = parameter
@@ -223,7 +214,7 @@ class _Step:
         self.fn = fn
         self.reverse = reverse
         self.made: list[Apply] = []
-        self.names = _Names()
+        self.names = Names()
         self.sequences = [_Given(s) for s in sequences]
         self.outputs = [_Given(o) if o is not None else None for o in outputs]
         self.non_sequences = [_Given(n) for n in non_sequences]

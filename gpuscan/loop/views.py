@@ -176,3 +176,40 @@ def _rows(source: Variable, backwards: bool, keep: Variable) -> Variable:
     same = source.type.shape[0] is not None and source.type.shape[0] == keep.type.shape[0]
     shorter: Variable = rows if same else rows[: dim(keep, 0)]
     return shorter
+
+
+def scan_checkpoints(
+    fn: Callable[..., Any],
+    sequences: Any = None,
+    outputs_info: Any = None,
+    non_sequences: Any = None,
+    name: str = "checkpointscan_fn",
+    n_steps: Any = None,
+    save_every_N: int = 10,
+    padding: bool = True,
+) -> Any:
+    """Build a loop whose gradient keeps one state in `save_every_N` and runs the steps between them again.
+
+    ``scan(..., checkpoint=save_every_N)`` by an older name: any number of steps, taps, several states, conditions to
+    stop and every output are possible.
+
+    Parameters
+    ----------
+    fn, sequences, outputs_info, non_sequences, name, n_steps
+        As for `scan`.
+    save_every_N : int
+        Of how many steps the gradient keeps one state.
+    padding : bool
+        Without effect: the number of steps need not be a multiple of `save_every_N`.
+
+    Returns
+    -------
+    outputs, updates
+        As for `scan`: the values after every step.
+
+    Raises
+    ------
+    LoopError
+        As `scan`.
+    """
+    return scan(fn, sequences, outputs_info, non_sequences, n_steps=n_steps, name=name, checkpoint=save_every_N)

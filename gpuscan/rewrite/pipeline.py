@@ -9,12 +9,16 @@ from gpuscan.graph import Apply, Graph, Nested, Variable, verify
 from gpuscan.loop import Scan
 from gpuscan.mode import Mode, get_mode
 from gpuscan.rewrite.count_steps import count_steps
+from gpuscan.rewrite.drop_barriers import drop_barriers
 from gpuscan.rewrite.drop_unread import drop_unread
 from gpuscan.rewrite.inline import inline
 from gpuscan.rewrite.keep_last import keep_last
 from gpuscan.rewrite.lazy_branches import lazy_branches
+from gpuscan.rewrite.merge_emits import merge_emits
 from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
+from gpuscan.rewrite.share_segments import share_segments
+from gpuscan.rewrite.sizes_from_inputs import sizes_from_inputs
 
 Pass = Callable[[Graph], Graph | None]
 
@@ -27,10 +31,18 @@ MEANING: tuple[Pass, ...] = (
 
 PASSES: tuple[Pass, ...] = (
     inline,  # before all others, which then see what calls compute
+    drop_barriers,  # nothing below is about derivatives
+    sizes_from_inputs,  # what was computed for its shape alone is dead after this
+    count_steps,  # the same for histories
     merge_equal,  # early, so that reads of one loop built twice are seen as reads of one loop
-    count_steps,  # a size asked of a history is no read of its rows
+    merge_emits,  # what a gradient reads of a loop, and what the program does, come from one run of it
     keep_last,  # asks for less of each loop
     drop_unread,  # what is asked for no longer goes, and with it what only that needed
+    share_segments,  # one run also for loops that a gradient runs in segments
+    sizes_from_inputs,
+    merge_equal,
+    merge_emits,
+    drop_unread,
     lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
 )
 

@@ -117,6 +117,7 @@ from gpuscan.tensor.elementwise import (
     neq,
     not_equal,
     or_,
+    polygamma,
     pow,
     power,
     psi,
@@ -321,7 +322,7 @@ __all__ = [
     "arctanh", "deg2rad", "rad2deg",
     # special functions
     "sigmoid", "softplus", "erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc",
-    "gammaincc", "digamma", "betaln", "i0", "i1", "log1mexp", "logsumexp", "softmax", "log_softmax",
+    "gammaincc", "digamma", "polygamma", "betaln", "i0", "i1", "log1mexp", "logsumexp", "softmax", "log_softmax",
     # complex numbers
     "real", "imag", "conj", "angle",
     # other names of the above

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gpuscan.config import config
+from gpuscan.errors import DtypeError
 from gpuscan.graph import Variable
 from gpuscan.tensor.convert import as_tensor_variable, cast, operands
 from gpuscan.tensor.pointwise import FLOAT_RULES, POINTWISE, Pointwise, Row, kind, promote
@@ -164,6 +165,25 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Variable:
     # Promoting the first two and then the third can end elsewhere than promoting all three.
     common = promote(*(v.dtype for v in variables))
     return Pointwise("clip")(*(cast(v, common) for v in variables))
+
+
+def polygamma(n: Any, x: Any) -> Variable:
+    """Return the derivative of order `n` of digamma at `x`; of order 0 that is digamma itself.
+
+    Parameters
+    ----------
+    n : int or integer variable
+        The order; a variable must be positive.
+    x : array_like
+        Real numbers.
+    """
+    n, x = as_tensor_variable(n), as_tensor_variable(x)
+    if kind(n.dtype) not in "iu":
+        raise DtypeError(f"polygamma: the order must be an integer; found {n.type}")
+    if n.known is not None and n.known < 0:
+        raise ValueError(f"polygamma: the order must not be negative; found {n.known}")
+    x = cast(x, config.floatX) if kind(x.dtype) in "biu" else x
+    return digamma(x) if n.known == 0 else Pointwise("polygamma")(cast(n, x.dtype), x)
 
 
 def round(x: Any, decimals: int = 0) -> Variable:

@@ -257,6 +257,8 @@ POINTWISE: dict[str, Row] = {
     "i0": Row(1, _real_float, "i0({0})", "cyl_bessel_i0({0})", "Modified Bessel function of order 0."),
     "i1": Row(1, _real_float, "i1({0})", "cyl_bessel_i1({0})", "Modified Bessel function of order 1."),
     "log1mexp": Row(1, _real_float, "log1mexp({0})", "gs::log1mexp({0})", "log(1 - exp(x)), accurate for all x < 0."),
+    "polygamma": Row(2, _real_float, "(-1.0) ** ({0} + 1) * gamma({0} + 1) * zeta({0} + 1, {1})",
+                     "gs::polygamma({0}, {1})", "Derivative of digamma of positive whole order."),
     # complex numbers
     "real": Row(1, _magnitude, "{0}.real", "gs::real({0})", "Real part."),
     "imag": Row(1, _magnitude, "{0}.imag", "gs::imag({0})", "Imaginary part."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -56,6 +57,47 @@ class Reduce(Op):
         if self.kind in ("sum", "prod") and kind(dtype) in "biu":
             return "uint64" if kind(dtype) == "u" else "int64"
         return dtype
+
+
+@final
+@dataclass(frozen=True)
+class SumTo(Op):
+    """First input summed to the sizes that the others give: what undoes broadcasting from those sizes.
+
+    It is summed over leading axes that the sizes lack, and over axes where the size is 1 and its own is not.
+    """
+
+    @property
+    def name(self) -> str:
+        return "sum_to"
+
+    def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
+        x, *sizes = inputs
+        target = tuple(size.known for size in sizes)
+        own = x.type.shape[x.ndim - len(target) :]
+        for axis, (size, wanted) in enumerate(zip(own, target, strict=True)):
+            if None not in (size, wanted) and wanted not in (1, size):
+                raise ShapeError(f"{x.type} cannot be summed to {target}: axis {axis} has size {size}")
+        # Where its own size is known and not 1, the sum has that size or 1, and only the target can tell.
+        return (TensorType(x.dtype, tuple(1 if n == 1 else t for n, t in zip(own, target, strict=True))),)
+
+
+def sum_to(x: Variable, sizes: Sequence[Variable | None]) -> Variable:
+    """Return `x` summed to `sizes`, from which it was broadcast; only what may have been broadcast is summed over.
+
+    None stands for the size of an axis that was not broadcast.
+    """
+    extra = x.ndim - len(sizes)
+    certain = [
+        axis for axis, size in enumerate(sizes) if size is not None and size.known == 1 != x.type.shape[extra + axis]
+    ]
+    if certain or extra:
+        summed = Reduce("sum", (*range(extra), *(extra + axis for axis in certain)))(x)
+        x = restore_axes(summed, certain, len(sizes))
+    unsure = [size is not None and size.known is None and n != 1 for size, n in zip(sizes, x.type.shape, strict=True)]
+    if not builtins.any(unsure):
+        return x
+    return SumTo()(x, *(dim(x, axis) if size is None else size for axis, size in enumerate(sizes)))
 
 
 def _reduce(which: str, x: Any, axis: Axis, keepdims: bool) -> Variable:

@@ -212,10 +212,23 @@ class TestEveryPointwiseRow:
         base, exponent = (v.ravel() for v in np.meshgrid(np.arange(-4, 5), np.arange(0, 9)))
         run_both([x, y], emit_rows(["power"], x, y), base, exponent, device=device)
 
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_derivatives_of_digamma(self, dtype: str, device: str) -> None:
+        x = gt.tensor("x", dtype, (None,))
+        # Not halves below 0, where terms of opposite sign cancel.
+        values = np.array([*SPECIAL, 0.1, 1.0, 9.5, 12.0, 1e6, -1.3, -30.2, -70.3], dtype)
+        values = values[values != -2.5]
+        outputs, _ = gs.scan(lambda a: [gt.polygamma(n, a) for n in (1, 2, 3, 6)], x)
+        expected = gs.function([x], outputs, device="cpu")(values)
+        found = gs.function([x], outputs, device=device)(values)
+        for e, v in zip(expected, found, strict=True):
+            np.testing.assert_allclose(v, e, rtol=4e-6 if dtype == "float32" else 1e-13)
+            assert v.dtype == e.dtype
+
     def test_no_row_of_the_table_is_left_out(self) -> None:
         from gpuscan.tensor.pointwise import POINTWISE
 
-        tested = {row for rows in FLOAT_ROWS.values() for row in rows} | set(INTEGER_ROWS) | {"switch"}
+        tested = {row for rows in FLOAT_ROWS.values() for row in rows} | set(INTEGER_ROWS) | {"switch", "polygamma"}
         assert set(POINTWISE) == tested
 
 

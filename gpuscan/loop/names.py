@@ -1,0 +1,21 @@
+"""Names for records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Names:
+    """Hands out names that differ from each other and from those taken already."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._used = set(taken)
+
+    def unique(self, name: str) -> str:
+        """Return `name`, numbered if it is taken."""
+        candidate, count = name, 1
+        while candidate in self._used:
+            count += 1
+            candidate = f"{name}_{count}"
+        self._used.add(candidate)
+        return candidate
