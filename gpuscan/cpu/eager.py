@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
+from numpy.linalg import LinAlgError
 
 from gpuscan.config import config
 from gpuscan.control import GraphCall, IfElse
@@ -172,7 +173,7 @@ def _computed(node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     try:
         return compute(node, inputs)
     except (ValueError, IndexError, TypeError) as error:
-        kind = next(kind for kind in (IndexError, TypeError, ValueError) if isinstance(error, kind))
+        kind = next(kind for kind in (IndexError, TypeError, LinAlgError, ValueError) if isinstance(error, kind))
         raise kind(f"{node.op} (made at {node.where}): {error}") from error
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.cumulative import Cumulate
-from gpuscan.tensor.elementwise import le, lt
+from gpuscan.tensor.elementwise import and_, invert, isnan, le, lt, or_
 from gpuscan.tensor.matrices import (
     QR,
     SVD,
@@ -22,6 +22,7 @@ from gpuscan.tensor.matrices import (
     SolveTriangular,
 )
 from gpuscan.tensor.ordering import ArgSort, SearchSorted, Sort
+from gpuscan.tensor.pointwise import kind
 from gpuscan.tensor.reduction import Reduce
 from gpuscan.vectorize.batch import Batch, is_batched, shuffled, vectorize_rule
 
@@ -59,4 +60,6 @@ def _search(batch: Batch, op: SearchSorted, node: Apply, inputs: Values) -> Valu
     elements = shuffled(x, [*batch.axes, *[None] * old_v.ndim, batch.ndim])
     values = shuffled(v, [*axes, *range(len(axes), v.ndim), None])
     before = lt(elements, values) if op.side == "left" else le(elements, values)
+    if kind(old_x.dtype) == "f":  # NaN is the largest
+        before = or_(before, isnan(values) if op.side == "right" else and_(isnan(values), invert(isnan(elements))))
     return Reduce("sum", (batch.ndim + old_v.ndim,)).apply(before)

@@ -103,6 +103,13 @@ PROGRAMS: dict[str, Build] = {
     "order": lambda x, m, t, k: [
         gt.sort(x), gt.sort(m, 0), gt.argsort(m, 1), gt.cumsum(t, 1), gt.cumprod(x), gt.searchsorted(gt.sort(x), m),
         gt.searchsorted(gt.sort(x), x[k], side="right"), gt.searchsorted(gt.constant([-0.5, 0.5]), m),
+        gt.searchsorted(gt.stack([-np.inf, x[0], np.nan]), gt.stack([np.nan, x[0]])),
+        gt.searchsorted(gt.stack([-np.inf, x[0], np.nan]), gt.stack([np.nan, x[0]]), "right"),
+        gt.searchsorted(gt.stack([k, k + 1, 9]), [0, k, 5]),
+    ],
+    "contractions": lambda x, m, t, k: [
+        gt.einsum("ijk,kj->i", t, m.T), gt.einsum("i,ij->ij", x, m), gt.diag(x, 1), gt.diagonal(t, 1, 1, 2), gt.tril(m),
+        gt.softmax(m, 0), gt.logsumexp(t), gt.kron(x, m), gt.trace(m), gt.tensordot(t, m), gt.gammainc(x**2, m.T**2),
     ],
     "guards": lambda x, m, t, k: [gt.assert_op(x, k < 5), gt.specify_shape(m, (3, None)), Print("m", ["shape"])(m)],
     "ifelse": lambda x, m, t, k: [
