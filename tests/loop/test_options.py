@@ -106,6 +106,15 @@ def test_a_profile_of_all_loops(device):
     assert {p.title: p.steps for p in f.profile}["scan[outer]"] == 2
 
 
+def test_a_profile_of_loops_inside_branches_and_graphs_as_ops():
+    y, c = gt.vector("y"), gt.scalar("c")
+    (inside,) = gs.OpFromGraph([x], [total(name="op")])(y)
+    chosen = gs.ifelse(c > 0, total(name="side").sum(), c)
+    f = gs.function([x, y, c], [inside, chosen], device="cpu", profile=True)
+    f([1.0], [1.0, 2.0], 1.0)
+    assert sorted((p.title, p.calls, p.steps) for p in f.profile) == [("scan[op]", 1, 2), ("scan[side]", 1, 1)]
+
+
 def test_steps_that_a_condition_cut_short_are_not_counted():
     out, _ = gs.scan(lambda s: (s * 2, gs.until(s > 10)), outputs_info=np.float64(1), n_steps=100, profile=True)
     f = gs.function([], out[-1], device="cpu")
