@@ -184,7 +184,9 @@ class _Backward:
                 read = Variable(row_type(rows), f"d_{result.record}")
                 self._add_sequence(f"d_{result.record}", rows, {0: read})
                 add(self.forward.value_of(result.record), read)
-        reads = [v for v in self.forward.reads if has_derivative(v)]
+        # Where complex rows or non-sequences depend on what is differentiated by, that was refused outside.
+        past = {v for s in self.forward.states for v in s.reads.values()}
+        reads = [v for v in self.forward.reads if v.dtype.startswith("float") or (has_derivative(v) and v in past)]
         return {v: g for v, g in zip(reads, collect(given, reads), strict=True) if g is not None}
 
     def _rows(self, result: Result, cotangent: Cotangent) -> Variable | None:

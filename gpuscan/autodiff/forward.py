@@ -11,7 +11,6 @@ from gpuscan.autodiff.arguments import as_variables, check_choice, paired
 from gpuscan.autodiff.rules import DERIVATIVES, check_not_complex, has_derivative, no_rule
 from gpuscan.errors import DisconnectedInputError
 from gpuscan.graph import Variable, sorted_nodes
-from gpuscan.loop import Scan
 
 WHEN_DISCONNECTED = ("raise", "warn", "ignore")
 
@@ -33,11 +32,10 @@ def carry(given: Mapping[Variable, Variable], outputs: Sequence[Variable]) -> li
             continue
         if (derivative := DERIVATIVES.get(type(node.op))) is None:
             raise no_rule(node)
-        if not isinstance(node.op, Scan):  # its steps are looked at one by one
-            moved = [v for v, t in zip(node.inputs, incoming, strict=True) if t is not None]
-            check_not_complex(node, [*moved, *node.outputs])
+        check_not_complex(node, [v for v, t in zip(node.inputs, incoming, strict=True) if t is not None])
         for v, tangent in zip(node.outputs, derivative.pushforward(node, incoming), strict=True):
             if tangent is not None and has_derivative(v):
+                check_not_complex(node, [v])
                 tangents[v] = tangent
     return [tangents.get(v) for v in outputs]
 

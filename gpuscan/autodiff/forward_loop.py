@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from gpuscan import tensor as gt
 from gpuscan.autodiff.forward import carry
-from gpuscan.autodiff.rules import has_derivative
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Emit, NonSequence, State, close_loop, open_loop
 from gpuscan.loop.capture import capture
@@ -32,14 +31,15 @@ def push_loop(node: Apply, tangents: SequenceOf[Variable | None]) -> list[Variab
     ]
     inits = {s.name: next(rest) for s in loop.states}
     # A state may get a tangent from others, so each has one; those that stay zero cost what a state costs.
-    carried = [s for s in loop.states if has_derivative(s.next)]
+    # Not complex ones, but what moves them is looked for and refused.
+    carried = [s for s in loop.states if s.next.dtype.startswith("float")]
     reads = {s.name: {lag: fresh(v) for lag, v in s.reads.items()} for s in carried}
     non_sequences = [
         NonSequence(names.unique(f"t_{n.name}"), t, fresh(n.read))
         for n in loop.non_sequences
         if (t := next(rest)) is not None
     ]
-    values = [s.next for s in carried] + [e.value for e in loop.emits]
+    values = [s.next for s in loop.states] + [e.value for e in loop.emits]
     found = dict(zip(values, carry(given, values), strict=True))
 
     def tangent_of(value: Variable) -> Variable:

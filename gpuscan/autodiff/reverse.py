@@ -12,7 +12,6 @@ from gpuscan.autodiff.cotangents import Cotangent
 from gpuscan.autodiff.rules import DERIVATIVES, check_not_complex, has_derivative, no_rule
 from gpuscan.errors import DisconnectedInputError, ShapeError
 from gpuscan.graph import Apply, Variable, dependents, sorted_nodes
-from gpuscan.loop import Scan
 from gpuscan.tensor.barrier import Barrier
 
 WHEN_DISCONNECTED = ("raise", "warn", "ignore")
@@ -49,9 +48,8 @@ def _pull(
     """Add what goes out of a node to what has been found."""
     if (derivative := DERIVATIVES.get(type(node.op))) is None:
         raise no_rule(node)
-    if not isinstance(node.op, Scan):  # its steps are looked at one by one
-        came = [v for v, c in zip(node.outputs, incoming, strict=True) if c is not None]
-        check_not_complex(node, [*came, *(v for v in node.inputs if v in relevant)])
+    came = [v for v, c in zip(node.outputs, incoming, strict=True) if c is not None]
+    check_not_complex(node, [*came, *(v for v in node.inputs if v in relevant)])
     for x, outgoing in zip(node.inputs, derivative.pullback(node, incoming), strict=True):
         # What goes out for integers would be carried on, rounded, to what they were made of.
         if outgoing is None or x not in relevant or not has_derivative(x):

@@ -215,9 +215,9 @@ def _product_of_others(x: Variable, axes: Sequence[int]) -> Variable:
 
 def _products_before(rows: Variable) -> Variable:
     ones = gt.ones(dims(rows, 1), rows.dtype)
-    (before, _), _ = scan(lambda row, so_far: [so_far, so_far * row], rows, [None, ones], name="products")
-    products: Variable = before
-    return products
+    found, _ = scan(lambda row, so_far: [so_far, so_far * row], rows, [None, ones], name="products")
+    before: Variable = found[0]
+    return before
 
 
 def _pull_reduce(node: Apply, incoming: Sequence[Cotangent | None]) -> Outgoing:
