@@ -96,8 +96,9 @@ SMOOTH = [row for row in POINTWISE if row not in INTEGRAL and row not in ("switc
 
 
 def points(row: str, shapes: list[tuple[int, ...]]) -> list[Array]:
-    domains = DOMAINS.get(row, (ANY,) * len(shapes))
-    return [uniform(*d, *shape, seed=i) for i, (d, shape) in enumerate(zip(domains, shapes, strict=True))]
+    domains: tuple[Domain, ...] = DOMAINS.get(row, (ANY,) * len(shapes))
+    pairs = zip(domains, shapes, strict=True)
+    return [uniform(low, high, *shape, seed=i) for i, ((low, high), shape) in enumerate(pairs)]
 
 
 @pytest.mark.parametrize("row", SMOOTH)
@@ -139,7 +140,8 @@ def test_rows_of_integers_pass_nothing(row: str) -> None:
 
 def test_switch() -> None:
     condition = np.array([[True], [False], [True]])
-    for shapes in [[(3, 4), (4,)], [(3, 1), (1, 4)], [(), (3, 1)]]:
+    cases: list[list[tuple[int, ...]]] = [[(3, 4), (4,)], [(3, 1), (1, 4)], [(), (3, 1)]]
+    for shapes in cases:
         check(gt.switch, condition, *(normal(*s, seed=i) for i, s in enumerate(shapes)))
 
 
@@ -216,7 +218,7 @@ def reductions() -> dict[str, Case]:
 
 
 def matrix_products() -> dict[str, Case]:
-    shapes = [
+    shapes: list[list[tuple[int, ...]]] = [
         [(3,), (3,)],
         [(3,), (3, 2)],
         [(2, 3), (3,)],
