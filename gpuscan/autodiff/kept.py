@@ -3,8 +3,8 @@
 A backward step has the rows of sequences and the past values of states at hand. From them it could compute everything
 the forward step did. That is right for pointwise work, which costs less than the memory it would fill. Values behind
 a product or any other op that is not in `CHEAP` are kept instead, one array of all steps each: those that the
-derivative reads, and not what leads to them. A gate ``sigmoid(x @ W + h @ U + b)`` keeps the gate, since its derivative needs
-nothing else.
+derivative reads, and not what leads to them. A gate ``sigmoid(x @ W + h @ U + b)`` keeps the gate, since its
+derivative needs nothing else.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, R
 # SciPy computes these of float16, and of two dtypes, in float64.
 BY_SCIPY = frozenset(
     {"sigmoid", "erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc", "gammaincc"}
-    | {"digamma", "betaln", "i0", "i1"}
+    | {"digamma", "polygamma", "betaln", "i0", "i1"}
 )
 
 Rule = Callable[[Writer, Any, Apply], str]

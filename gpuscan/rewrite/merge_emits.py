@@ -16,14 +16,14 @@ def merge_emits(graph: Graph) -> Graph | None:
     """Run a loop once where its gradient stacks values of its steps that the program does not ask for."""
     groups: dict[Any, list[Apply]] = {}
     for node in graph.nodes:
-        if isinstance(node.op, Scan):
+        if isinstance(node.op, Scan) and not node.op.effect:
             groups.setdefault(_key(node), []).append(node)
     if all(len(nodes) == 1 for nodes in groups.values()):
         return None
     merged: dict[Any, _Merged] = {}
 
     def merge(node: Apply, original: Apply) -> Sequence[Variable] | None:
-        if not isinstance(node.op, Scan) or len(groups[_key(original)]) == 1:
+        if not isinstance(node.op, Scan) or len(groups.get(_key(original), ())) <= 1:
             return None
         key = _key(original)
         if key not in merged:

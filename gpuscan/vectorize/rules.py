@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from gpuscan.control import GraphCall, IfElse, close_branches
 from gpuscan.graph import Apply, Constant, Graph, Variable
 from gpuscan.loop import Scan
+from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.elementwise import floor_div, switch
 from gpuscan.tensor.guards import Assert, Print, SpecifyShape
 from gpuscan.tensor.indexing import Index, Mask, Pattern, Range, WriteIndex, with_slots
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
-from gpuscan.tensor.reduction import Reduce
+from gpuscan.tensor.reduction import Reduce, SumTo
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack, dim, dims
 from gpuscan.tensor.sizes import product
 from gpuscan.vectorize.batch import Batch, differs, is_batched, refuse_batched, shuffled, vectorize_rule
@@ -66,6 +67,20 @@ def _reshape(batch: Batch, op: Reshape, node: Apply, inputs: Values) -> Values:
 @vectorize_rule(DimShuffle)
 def _dimshuffle(batch: Batch, op: DimShuffle, node: Apply, inputs: Values) -> Values:
     return DimShuffle((*batch.axes, *(None if a is None else a + batch.ndim for a in op.order))).apply(inputs[0])
+
+
+@vectorize_rule(SumTo)
+def _sum_to(batch: Batch, op: SumTo, node: Apply, inputs: Values) -> Values:
+    x, *sizes = inputs
+    refuse_batched(node, node.inputs[1:], sizes, "a size")
+    extra = node.inputs[0].ndim - len(sizes)
+    summed = Reduce("sum", tuple(batch.ndim + a for a in range(extra)))(x) if extra else x
+    return op.apply(summed, *batch.sizes, *sizes)
+
+
+@vectorize_rule(Barrier)
+def _barrier(batch: Batch, op: Barrier, node: Apply, inputs: Values) -> Values:
+    return op.apply(*inputs)
 
 
 @vectorize_rule(BroadcastTo)

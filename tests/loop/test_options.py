@@ -22,7 +22,7 @@ def total(**options: Any) -> gs.Variable:
 def test_the_order_of_arguments():
     assert list(inspect.signature(gs.scan).parameters) == [
         *("fn", "sequences", "outputs_info", "non_sequences", "n_steps", "truncate_gradient", "go_backwards", "mode"),
-        *("name", "profile", "allow_gc", "strict", "return_list", "return_updates"),
+        *("name", "profile", "allow_gc", "strict", "return_list", "return_updates", "checkpoint"),
     ]
 
 

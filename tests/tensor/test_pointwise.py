@@ -39,7 +39,20 @@ WITHIN = {
 NO_ORDER = ("floor_div", "mod", "maximum", "minimum", "clip", "lt", "le", "gt", "ge")
 REAL_ONLY = ("cbrt", "hypot", "exp2", "expm1", "log2", "log10", "log1p", "logaddexp", "arctan2", "deg2rad", "rad2deg")
 REAL_ONLY += ("sigmoid", "softplus", "erf", "erfc", "gammaln", "digamma", "floor", "ceil", "trunc", "rint")
-REAL_ONLY += ("erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammainc", "gammaincc", "betaln", "i0", "i1", "log1mexp")
+REAL_ONLY += (
+    "erfcx",
+    "erfinv",
+    "ndtr",
+    "ndtri",
+    "gamma",
+    "gammainc",
+    "gammaincc",
+    "betaln",
+    "i0",
+    "i1",
+    "log1mexp",
+    "polygamma",
+)
 BITS = ("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift")
 REFUSED = {
     **dict.fromkeys(NO_ORDER + REAL_ONLY, "c"),
@@ -80,7 +93,8 @@ SHAPES = {"arrays": ((3, 1), (4,), (3, 4)), "scalars": ((), (), ()), "scalar and
 
 
 @pytest.mark.parametrize("shapes", SHAPES)
-@pytest.mark.parametrize("row", POINTWISE)
+# The order of polygamma is a positive whole number; it has a test of its own.
+@pytest.mark.parametrize("row", [row for row in POINTWISE if row != "polygamma"])
 def test_row_is_numpys(row: str, shapes: str) -> None:
     arity = POINTWISE[row].arity
     arrays = {(dtype, k): values(row, dtype, SHAPES[shapes][k], seed=k) for dtype in DTYPES for k in range(arity)}
@@ -247,3 +261,11 @@ def test_messages(wrong: Any, message: str) -> None:
 def test_an_op_takes_what_its_row_says() -> None:
     with pytest.raises(gs.ShapeError, match="add takes 2 operands, not 1"):
         gt.add(gt.scalar(), 1).owner.op(gt.scalar())
+
+
+def test_polygamma_of_every_order() -> None:
+    x = gt.vector("x")
+    values = np.array([0.3, 1.0, 4.5, 30.0])
+    found = gs.function([x], [gt.polygamma(n, x) for n in range(5)], device="cpu")(values)
+    for n, y in enumerate(found):
+        np.testing.assert_allclose(y, scipy.special.polygamma(n, values), rtol=1e-12)

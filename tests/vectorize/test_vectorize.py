@@ -16,6 +16,7 @@ import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.graph import Graph, Op, vectorize_graph
 from gpuscan.printing import Print
+from gpuscan.tensor.reduction import SumTo, sum_to
 from gpuscan.vectorize import RULES
 from tests.random_loops import LOOPS, RandomLoop
 
@@ -110,6 +111,10 @@ PROGRAMS: dict[str, Build] = {
     "contractions": lambda x, m, t, k: [
         gt.einsum("ijk,kj->i", t, m.T), gt.einsum("i,ij->ij", x, m), gt.diag(x, 1), gt.diagonal(t, 1, 1, 2), gt.tril(m),
         gt.softmax(m, 0), gt.logsumexp(t), gt.kron(x, m), gt.trace(m), gt.tensordot(t, m), gt.gammainc(x**2, m.T**2),
+    ],
+    "gradients": lambda x, m, t, k: [
+        *gs.grad((gt.tanh(gs.zero_grad(x)[:, None] * m) * (m + x[:, None])).sum(), [x, m]),
+        sum_to(t * m, [gt.constant(np.int64(3)), gt.constant(np.int64(1))]), SumTo()(m, *m[:, :1].shape),
     ],
     "guards": lambda x, m, t, k: [gt.assert_op(x, k < 5), gt.specify_shape(m, (3, None)), Print("m", ["shape"])(m)],
     "ifelse": lambda x, m, t, k: [
