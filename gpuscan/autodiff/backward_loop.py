@@ -40,17 +40,25 @@ from gpuscan.tensor.shaping import dim, dims
 def pull_loop(node: Apply, incoming: SequenceOf[Cotangent | None]) -> list[Variable | None]:
     """Return what goes out for the inputs of a loop's node, for what came in for its results."""
     loop = open_loop(node)
-    came = {r: c for r, c in zip(loop.results, incoming, strict=True) if c is not None}
     if in_parts(loop):
-        return _pull_segments(loop, came, node.inputs)
-    return _Backward(loop, came).outgoing()
+        return _pull_segments(node, incoming)
+    return _Backward(loop, _by_result(loop, incoming)).outgoing()
 
 
-def _pull_segments(loop: Loop, came: Mapping[Result, Cotangent], inputs: SequenceOf[Variable]) -> list[Variable | None]:
+def _by_result(loop: Loop, incoming: SequenceOf[Cotangent | None]) -> dict[Result, Cotangent]:
+    return {r: c for r, c in zip(loop.results, incoming, strict=True) if c is not None}
+
+
+def _pull_segments(node: Apply, incoming: SequenceOf[Cotangent | None]) -> list[Variable | None]:
     """Return what goes out for a loop whose states are kept at the ends of segments alone.
 
     It is run again as a loop over its segments, of as many steps as it ran, and that is differentiated.
     """
+    # By a stand-in for each input: one may be computed from another, or be the same, and what goes out for the one is
+    # not to hold what goes out for the other.
+    stand_ins = [Variable(v.type, v.name, known=v.known) for v in node.inputs]
+    loop = open_loop(Apply(node.op, stand_ins, node.where))
+    came = _by_result(loop, incoming)
     if loop.stop is not None:
         steps = close_loop(replace(loop, results=(Result("steps"),))).outputs[0]
         results = tuple(r for r in loop.results if r.kind != "steps")
@@ -70,9 +78,11 @@ def _pull_segments(loop: Loop, came: Mapping[Result, Cotangent], inputs: Sequenc
         if cotangent.whole or cotangent.parts:
             total = cotangent.total()
             given[outputs[result]] = given[outputs[result]] + total if outputs[result] in given else total
-    wrt = [v for v in dict.fromkeys(inputs) if has_derivative(v)]
-    found = dict(zip(wrt, collect(given, wrt), strict=True))
-    return [found.get(v) for v in inputs]
+    wrt = [v for v in stand_ins if has_derivative(v)]
+    found = {v: g for v, g in zip(wrt, collect(given, wrt), strict=True) if g is not None}
+    outgoing = substitute(found.values(), dict(zip(stand_ins, node.inputs, strict=True)))
+    by_stand_in = dict(zip(found, outgoing, strict=True))
+    return [by_stand_in.get(v) for v in stand_ins]
 
 
 class _Backward:
