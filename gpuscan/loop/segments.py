@@ -65,8 +65,9 @@ def in_segments(loop: Loop) -> dict[Result, Variable]:
     results: dict[Result, Variable] = {}
     for result in loop.results:
         if result.kind == "history":
-            stacked = rows[result.record]
-            results[result] = join(0, Reshape()(stacked, done, *dims(stacked, 2)), tail[result])
+            # Of no segment the sizes of a row may be told by the tail alone.
+            steps = Reshape()(rows[result.record], done, *dims(tail[result], 1))
+            results[result] = join(0, steps, tail[result])
         else:
             results[result] = tail[result]
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -272,6 +273,41 @@ def test_rows_after_the_last_step_get_nothing() -> None:
     assert gradient.shape == ROWS.shape
     assert (gradient[:4] != 0).all()
     assert (gradient[4:] == 0).all()
+
+
+# ---- states kept at the ends of segments alone ----
+
+
+@pytest.fixture
+def in_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every loop, nested ones too, keep the states of every other step."""
+    monkeypatch.setattr(gs, "scan", partial(gs.scan, checkpoint=2))
+
+
+@pytest.mark.usefixtures("in_segments")
+@pytest.mark.parametrize("case", CARRIED)
+def test_what_is_carried_in_segments(case: str) -> None:
+    build, arrays = CARRIED[case]
+    check(build, *arrays, second=case in ("lags", "one thing in every place", "a nested loop that captures"))
+
+
+@pytest.mark.usefixtures("in_segments")
+@pytest.mark.parametrize("read", READS)
+def test_what_is_read_in_segments(read: str) -> None:
+    check(lambda x, s: READS[read](decays(x, s)), X, S, second=False)
+
+
+@pytest.mark.usefixtures("in_segments")
+@pytest.mark.parametrize("case", UNTIL)
+def test_until_in_segments(case: str) -> None:
+    check(UNTIL[case], ROWS, np.float64(0.4), second=False)
+
+
+def test_inputs_of_a_loop_that_depend_on_each_other() -> None:
+    """What goes out for one is not counted again for another that it is computed from, or that it is."""
+    for checkpoint in (None, 2, "sqrt"):
+        check(lambda x, c=checkpoint: decays(x, np.sin(x[0]), checkpoint=c), X)
+        check(lambda x, c=checkpoint: scan(lambda a, b, s: a * s + b, [x, x], x[0], checkpoint=c), X)
 
 
 # ---- shared variables ----

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 import gpuscan as gs
@@ -243,6 +245,14 @@ def test_gradients_on_the_cpu(loop: RandomLoop) -> None:
 @given(LOOPS)
 def test_gradients_on_the_emulator(loop: RandomLoop) -> None:
     check_gradients(loop, "emulator")
+
+
+@settings(max_examples=40, **OPTIONS)
+@given(LOOPS)
+def test_gradients_in_segments(loop: RandomLoop) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gs, "scan", partial(gs.scan, checkpoint=2))
+        check_gradients(loop, "cpu")
 
 
 # ---- second derivatives ----
