@@ -50,7 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep compiled kernels of the tests apart from the user's, unless the environment names a folder."""
     if not config.cache_dir:
-        config.cache_dir = str(tmp_path_factory.mktemp("kernels"))
+        # Processes that run tests side by side have folders below one, in which they share what is compiled.
+        config.cache_dir = str(tmp_path_factory.getbasetemp().parent / "kernels")
 
 
 @pytest.fixture(params=["cpu", "emulator", pytest.param("cuda", marks=pytest.mark.cuda)])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import cpu_loops, first_call, memory
+from benchmarks import cpu_loops, first_call, gradients, language, memory
 from benchmarks.seed_examples import PROGRAMS
 
 
@@ -33,3 +33,13 @@ def test_memory(capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert [row[0] for row in rows] == ["A**3", "A**1000"]
     assert float(rows[1][2]) < 1
+
+
+def test_gradients(capsys):
+    gradients.main(["--steps", "3", "--long", "20", "--repeats", "1"])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:4]] == ["rnn", "lstm"]
+
+
+def test_language(capsys):
+    language.main(["--fewer", "1000", "--repeats", "1"])
+    assert len(capsys.readouterr().out.splitlines()) == 5

@@ -9,6 +9,16 @@ from gpuscan.graph import Variable
 from gpuscan.tensor.indexing import Index, Pattern, WriteIndex
 
 
+class Missing:
+    """Stands for a derivative that there is and that no rule gives; there is one, `MISSING`.
+
+    None would say that nothing depends on the operand, and the gradient would be wrong without a word.
+    """
+
+
+MISSING = Missing()
+
+
 @dataclass(frozen=True)
 class Part:
     """A cotangent for a part of a value: what came in through ``value[pattern]``."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gpuscan import tensor as gt
-from gpuscan.autodiff.cotangents import Cotangent
+from gpuscan.autodiff.cotangents import MISSING, Cotangent, Missing
 from gpuscan.autodiff.rules import DERIVATIVES, Derivative, Outgoing, has_derivative, no_rule
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.random.draw import Draw
@@ -48,14 +48,14 @@ def _partials(node: Apply) -> list[Variable | None]:
 def _pull(node: Apply, incoming: Sequence[Cotangent | None]) -> Outgoing:
     assert isinstance(node.op, Draw)
     _, sizes, parameters = node.op.split(node.inputs)
-    none: list[Variable | Cotangent | None] = [None] * (1 + len(sizes))
-    if incoming[1] is None or not any(has_derivative(v) for v in parameters):
+    none: list[Variable | Cotangent | Missing | None] = [None] * (1 + len(sizes))
+    if incoming[1] is None or not has_derivative(node.outputs[1]):
         return [*none, *[None] * len(parameters)]
     g = incoming[1].total()
     return [
         *none,
         *(
-            None if partial is None else gt.cast(sum_to(g * partial, dims(v)), v.dtype)
+            MISSING if partial is None else gt.cast(sum_to(g * partial, dims(v)), v.dtype)
             for v, partial in zip(parameters, _partials(node), strict=True)
         ),
     ]

@@ -12,10 +12,11 @@ import math
 from collections.abc import Callable
 
 from gpuscan import tensor as gt
+from gpuscan.autodiff.cotangents import MISSING, Missing
 from gpuscan.graph import Variable
 from gpuscan.tensor.pointwise import Pointwise
 
-Entry = Callable[..., tuple[Variable | None, ...]]
+Entry = Callable[..., tuple[Variable | Missing | None, ...]]
 
 
 def _power(g: Variable, y: Variable, base: Variable, exponent: Variable) -> tuple[Variable, Variable]:
@@ -106,14 +107,14 @@ GRADIENTS: dict[str, Entry | None] = {
     "erfc": lambda g, y, a: (g * (-2 / math.sqrt(math.pi)) * gt.exp(-a * a),),
     "gammaln": lambda g, y, a: (g * gt.digamma(a),),
     "digamma": lambda g, y, a: (g * gt.polygamma(1, a),),
-    "polygamma": lambda g, y, n, a: (None, g * Pointwise("polygamma")(n + 1, a)),  # n is whole
     "erfcx": lambda g, y, a: (g * (2 * a * y - 2 / math.sqrt(math.pi)),),
     "erfinv": lambda g, y, a: (g * (math.sqrt(math.pi) / 2) * gt.exp(y * y),),
     "ndtr": lambda g, y, a: (g * gt.exp(-a * a / 2) / math.sqrt(2 * math.pi),),
     "ndtri": lambda g, y, a: (g * math.sqrt(2 * math.pi) * gt.exp(y * y / 2),),
     "gamma": lambda g, y, a: (g * y * gt.digamma(a),),
-    "gammainc": lambda g, y, a, x: (None, g * gt.exp((a - 1) * gt.log(x) - x - gt.gammaln(a))),
-    "gammaincc": lambda g, y, a, x: (None, -g * gt.exp((a - 1) * gt.log(x) - x - gt.gammaln(a))),
+    # The derivative by the shape has no short form.
+    "gammainc": lambda g, y, a, x: (MISSING, g * gt.exp((a - 1) * gt.log(x) - x - gt.gammaln(a))),
+    "gammaincc": lambda g, y, a, x: (MISSING, -g * gt.exp((a - 1) * gt.log(x) - x - gt.gammaln(a))),
     "betaln": lambda g, y, a, b: (
         g * (gt.digamma(a) - gt.digamma(a + b)),
         g * (gt.digamma(b) - gt.digamma(a + b)),
@@ -121,6 +122,7 @@ GRADIENTS: dict[str, Entry | None] = {
     "i0": lambda g, y, a: (g * gt.i1(a),),
     "i1": lambda g, y, a: (g * (gt.i0(a) - gt.switch(gt.eq(a, 0), 0.5, y / gt.switch(gt.eq(a, 0), 1, a))),),
     "log1mexp": lambda g, y, a: (-g / gt.expm1(-a),),
+    "polygamma": lambda g, y, n, a: (None, g * Pointwise("polygamma")(n + 1, a)),  # n is whole
     # complex numbers: of real operands, as nothing is differentiated through complex ones
     "real": lambda g, y, a: (g,),
     "imag": _zero,

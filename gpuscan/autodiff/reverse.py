@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuscan import tensor as gt
 from gpuscan.autodiff.arguments import as_variables, check_choice, check_real, paired
-from gpuscan.autodiff.cotangents import Cotangent
+from gpuscan.autodiff.cotangents import Cotangent, Missing
 from gpuscan.autodiff.rules import DERIVATIVES, check_not_complex, has_derivative, no_rule
 from gpuscan.errors import DisconnectedInputError, ShapeError
 from gpuscan.graph import Apply, Variable, dependents, sorted_nodes
@@ -54,6 +54,8 @@ def _pull(
         # What goes out for integers would be carried on, rounded, to what they were made of.
         if outgoing is None or x not in relevant or not has_derivative(x):
             continue
+        if isinstance(outgoing, Missing):
+            raise no_rule(node, f"has no derivative by {x.name or 'one of its operands'!r}")
         total = found.setdefault(x, Cotangent(x))
         if isinstance(outgoing, Cotangent):
             total.whole += outgoing.whole

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuscan import tensor as gt
-from gpuscan.autodiff.cotangents import Cotangent
+from gpuscan.autodiff.cotangents import Cotangent, Missing
 from gpuscan.autodiff.pointwise import GRADIENTS
 from gpuscan.errors import NullTypeGradError
 from gpuscan.graph import Apply, Op, Variable
@@ -23,7 +23,7 @@ from gpuscan.tensor.reduction import Reduce, SumTo, sum_to
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack, dim, dims
 from gpuscan.tensor.sizes import product
 
-Outgoing = Sequence["Variable | Cotangent | None"]
+Outgoing = Sequence["Variable | Cotangent | Missing | None"]
 Pullback = Callable[[Apply, Sequence[Cotangent | None]], Outgoing]
 Pushforward = Callable[[Apply, Sequence[Variable | None]], Sequence[Variable | None]]
 
@@ -104,7 +104,7 @@ def _pull_pointwise(node: Apply, incoming: Sequence[Cotangent | None]) -> Outgoi
         raise no_rule(node)
     outgoing = entry(incoming[0].total(), node.outputs[0], *node.inputs)
     return [
-        None if g is None or not has_derivative(x) else gt.cast(unbroadcast(g, node, i), x.dtype)
+        g if g is None or isinstance(g, Missing) or not has_derivative(x) else gt.cast(unbroadcast(g, node, i), x.dtype)
         for i, (g, x) in enumerate(zip(outgoing, node.inputs, strict=True))
     ]
 
@@ -118,6 +118,8 @@ def _push_pointwise(node: Apply, tangents: Sequence[Variable | None]) -> Sequenc
     terms = []
     for i, tangent in enumerate(tangents):
         if tangent is not None and (term := entry(tangent, output, *node.inputs)[i]) is not None:
+            if isinstance(term, Missing):
+                raise no_rule(node, f"has no derivative by its operand {i}")
             terms.append(gt.cast(term, output.dtype))
     return [_like(sum(terms[1:], terms[0]), output)] if terms else [None]
 

@@ -57,6 +57,8 @@ CASES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "ifelse, the other side": (lambda a: gs.ifelse(a[0, 0] > 9, a * 2, a**2), [A]),
     "OpFromGraph": (lambda a: gs.OpFromGraph([V], gt.tanh(V) * V, inline=False)(a), [A]),
     "assertion": (lambda a: gt.assert_op(a * a, gt.all(a < 100)), [A]),
+    "gammainc": (lambda x: gt.gammainc(2.0, x), [SCALES + 0.2]),
+    "gammaincc": (lambda x: gt.gammaincc(2.5, x), [SCALES + 0.2]),
     "normal": (lambda m, s: draw.normal(m, s, rng=state()), [A, SCALES]),
     "normal, one scale": (lambda m, s: draw.normal(m, s, rng=state()), [A, 0.5]),
     "normal of scale 0": (lambda m: draw.normal(m, 0.0, rng=state()), [A]),
@@ -111,6 +113,8 @@ def test_draws_in_a_loop_are_replayed() -> None:
     [
         (lambda x: linalg.svd(x)[0].sum(), r"svd.*singular values alone.*made at .*test_more_rules"),
         (lambda x: linalg.qr(x, mode="complete")[0].sum(), r"qr.*reduced form"),
+        (lambda x: gt.gammainc(x, 2.0).sum(), r"gammainc has no derivative by 'x'; it was made at .*test_more_rules"),
+        (lambda x: draw.gamma(x, 1.0, rng=state()).sum(), r"gamma has no derivative by 'x'"),
     ],
 )
 def test_what_has_no_derivative_is_named(output: Callable[..., Any], message: str) -> None:
