@@ -11,6 +11,7 @@ from gpuscan.errors import counted
 from gpuscan.graph import Apply, Graph, Nested, sorted_nodes
 from gpuscan.host import LoopProfile, write_function
 from gpuscan.loop import Loop, Scan, open_loop
+from gpuscan.loop.segments import explain_segments
 
 
 @final
@@ -79,6 +80,7 @@ def _explain_loop(loop: Loop) -> Iterator[str]:
     steps = loop.length.known
     length = f"of {counted(steps, 'step')}" if steps is not None else "its length given by each call"
     yield f"{loop.title}: a Python for, {length}"
+    yield from explain_segments(loop)
     for state in loop.states:
         yield f"  state {state.name!r} ({state.next.type}): {counted(state.depth, 'past value')} in local variables"
     for result in loop.results:

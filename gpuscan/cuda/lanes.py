@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from gpuscan.control import GraphCall, IfElse
 from gpuscan.cuda.plan import row_of
 from gpuscan.graph import Apply, Constant, Variable, broadcast_shapes, sorted_nodes
-from gpuscan.loop import Loop
+from gpuscan.loop import Loop, Scan
 from gpuscan.tensor.guards import Assert, Print, SpecifyShape
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.random.draw import Draw
@@ -21,6 +21,7 @@ from gpuscan.tensor.reduction import SumTo
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle
 
 NEEDS_HOST: dict[type, str] = {
+    Scan: "is a loop inside the step",
     IfElse: "computes one side only, which the host chooses",
     GraphCall: "is to stay one node",
     Assert: "stops the loop with a message, which is the host's to raise",

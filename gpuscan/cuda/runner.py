@@ -21,6 +21,7 @@ from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
 from gpuscan.host.loops import write_loop
 from gpuscan.loop import Loop, Result, open_loop
+from gpuscan.loop.segments import explain_segments
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -121,6 +122,7 @@ class LoopRunner:
             yield from next(iter(self.plans())).explain()
         else:
             yield f"{self.loop.title}: planned at the first call, when its shapes are known"
+        yield from explain_segments(self.loop)
         for runner in self.inner:
             yield from (f"  {line}" for line in runner.explain())
 

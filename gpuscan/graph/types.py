@@ -52,6 +52,10 @@ class TensorType:
         """Return the type of the same shape with another dtype."""
         return TensorType(dtype, self.shape)
 
+    def with_shape(self, shape: Shape) -> TensorType:
+        """Return the type of the same dtype with another shape."""
+        return TensorType(self.dtype, shape)
+
     def accepts(self, other: TensorType) -> bool:
         """Whether every value of type `other` is one of this type."""
         return (

@@ -9,13 +9,14 @@ Guestrin, "Training deep nets with sublinear memory cost", arXiv 1604.06174.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from gpuscan.config import config
-from gpuscan.graph import Variable
+from gpuscan.graph import Variable, sorted_nodes
 from gpuscan.loop.capture import capture
 from gpuscan.loop.names import Names
 from gpuscan.loop.op import close_loop, row_type
@@ -32,6 +33,8 @@ def segment_length(loop: Loop) -> Variable:
     """Return how many steps a segment of `loop` has, an int64 scalar: its ``options.checkpoint``."""
     if isinstance(loop.options.checkpoint, int):
         return constant(np.int64(loop.options.checkpoint))
+    if loop.length.known is not None:
+        return constant(np.int64(max(math.ceil(math.sqrt(loop.length.known)), 1)))
     root = cast(ceil(sqrt(cast(loop.length, "float64"))), "int64")
     return maximum(root, constant(np.int64(1)))
 
@@ -152,3 +155,18 @@ def _tail(loop: Loop, done: Variable, ends: Mapping[str, Variable]) -> dict[Resu
         options=Options(part="tail"),
     )
     return dict(zip(rest.results, close_loop(rest).outputs, strict=True))
+
+
+def explain_segments(loop: Loop) -> Iterator[str]:
+    """Yield what a gradient keeps and runs again of a loop in segments, as far as sizes tell before anything runs."""
+    if loop.options.part != "segments":
+        return
+    inner = [node.inputs[0].known for node in sorted_nodes(loop.outputs, loop.reads) if node.op.name in loop.title]
+    count, steps = loop.length.known, inner[0] if inner else None
+    rows = [s.init.type.with_shape(s.init.type.shape[1:]) for s in loop.states]
+    if count is None or steps is None or any(row.size is None for row in rows):
+        yield "  a gradient keeps the states at the ends of segments, and runs each segment again"
+        return
+    bytes_ = sum((row.size or 0) * np.dtype(row.dtype).itemsize for row in rows)
+    yield f"  a gradient keeps the states at the ends of {count} segments of {steps} steps: {count * bytes_} bytes for"
+    yield f"  {count * steps * bytes_}; it runs {count * steps} steps again, a segment at a time"
