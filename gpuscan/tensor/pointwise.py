@@ -238,7 +238,7 @@ POINTWISE: dict[str, Row] = {
     "deg2rad": Row(1, _real_float, "deg2rad({0})", "gs::deg2rad({0})", "Degrees as radians."),
     "rad2deg": Row(1, _real_float, "rad2deg({0})", "gs::rad2deg({0})", "Radians as degrees."),
     # special functions
-    "sigmoid": Row(1, _real_float, "expit({0})", "gs::sigmoid({0})", "1 / (1 + exp(-x))."),
+    "sigmoid": Row(1, _real_float, "1 / (1 + exp(-{0}))", "gs::sigmoid({0})", "1 / (1 + exp(-x))."),
     "softplus": Row(1, _real_float, "logaddexp({0}, 0)", "gs::softplus({0})", "log(1 + exp(x)), safely."),
     "erf": Row(1, _real_float, "erf({0})", "erf({0})", "Error function."),
     "erfc": Row(1, _real_float, "erfc({0})", "erfc({0})", "1 - erf(x), accurate for large x."),
