@@ -88,13 +88,27 @@ def reduce(
     >>> gs.function([x], horner)([1, 2, 3])
     array(123.)
     """
-    outputs, updates = scan(fn, sequences, outputs_info, non_sequences, go_backwards=go_backwards, mode=mode, name=name)
-    if updates and not return_updates:
-        raise LoopError("scan: the step function updates shared variables, which return_updates=False would hide")
-    last = (
-        [history[-1] for history in outputs] if isinstance(outputs, list) else None if outputs is None else outputs[-1]
+    found = scan(
+        fn,
+        sequences,
+        outputs_info,
+        non_sequences,
+        go_backwards=go_backwards,
+        mode=mode,
+        name=name,
+        return_updates=return_updates,
     )
-    return (last, updates) if return_updates else last
+    if return_updates:
+        outputs, updates = found
+        return _last(outputs), updates
+    return _last(found)
+
+
+def _last(outputs: Any) -> Any:
+    """Return the last value of each history, in the form that `scan` gave them."""
+    if outputs is None:
+        return None
+    return [history[-1] for history in outputs] if isinstance(outputs, list) else outputs[-1]
 
 
 def foldl(
