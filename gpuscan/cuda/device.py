@@ -51,8 +51,8 @@ class Device(Protocol):
     def wait(self) -> None:
         """Return when all that was started is done."""
 
-    def load(self, kernel: Kernel) -> Launcher:
-        """Return a launcher of a kernel."""
+    def load(self, kernel: Kernel, *, cooperative: bool = False) -> Launcher:
+        """Return a launcher of a kernel; of a `cooperative` one all blocks run at the same time."""
 
 
 @final
@@ -81,8 +81,8 @@ class Emulator:
     def wait(self) -> None:
         """There is nothing to wait for: kernels run where they are launched."""
 
-    def load(self, kernel: Kernel) -> Launcher:
-        return emulator.load(kernel)
+    def load(self, kernel: Kernel, *, cooperative: bool = False) -> Launcher:
+        return emulator.load(kernel, cooperative=cooperative)
 
 
 @final
@@ -119,8 +119,8 @@ class CudaDevice:
     def wait(self) -> None:
         arrays.wait(self.index)
 
-    def load(self, kernel: Kernel) -> Launcher:
-        return launch.load(kernel, device=self.index)
+    def load(self, kernel: Kernel, *, cooperative: bool = False) -> Launcher:
+        return launch.load(kernel, cooperative=cooperative, device=self.index)
 
 
 def open_device(name: str) -> Device:

@@ -6,50 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gpuscan.graph import Variable
-from gpuscan.loop import Loop, Result
-
-# ---- where the arguments of a kernel come from ----
-
-
-@dataclass(frozen=True)
-class Source:
-    """The array (or number) of a sequence, state or non-sequence."""
-
-    record: str
-
-
-@dataclass(frozen=True)
-class Output:
-    """The array of one of the loop's results."""
-
-    result: Result
-
-
-@dataclass(frozen=True)
-class Number:
-    """A size or stride, fixed by the plan."""
-
-    value: int
-
-
-@dataclass(frozen=True)
-class Steps:
-    """The number of steps, or with `first_kept` the first step whose value is among the last that many rows."""
-
-    first_kept: int | None = None
-
-
-@dataclass(frozen=True)
-class LastRow:
-    """The row that step 0 reads of a sequence read backwards."""
-
-    record: str
-
-
-Origin = Source | Output | Number | Steps | LastRow
-
-
-# ---- the plan ----
+from gpuscan.loop import Loop
 
 
 @dataclass(frozen=True)

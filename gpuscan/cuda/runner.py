@@ -10,12 +10,13 @@ from typing import Any, final
 
 import numpy as np
 
+from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Scratch, Source, Steps
 from gpuscan.cuda.device import Device
 from gpuscan.cuda.kernel import Launcher
-from gpuscan.cuda.plan import KernelPlan, LastRow, Number, Origin, Output, Source, Steps, row_of
+from gpuscan.cuda.plan import KernelPlan, row_of
 from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.strategies import choose
-from gpuscan.cuda.thread_text import BoundKernel, thread_kernel
+from gpuscan.cuda.thread_text import thread_kernel
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
@@ -112,7 +113,7 @@ class LoopRunner:
         on_host = self.on_host[len(self.on_host) - len(names) :]
         by_value = frozenset(name for name, host in zip(names, on_host, strict=True) if host)
         bound = thread_kernel(plan, by_value)
-        return Prepared(plan, bound, self.device.load(bound.kernel))
+        return Prepared(plan, bound, self.device.load(bound.kernel, cooperative=bound.cooperative))
 
     def explain(self) -> Iterator[str]:
         """Yield lines about the plan of the last call, or where shapes suffice without a call, of any."""
@@ -172,8 +173,8 @@ class LoopRunner:
             self._argument(origin, parameter.dtype, parameter.is_array, steps, sources, outputs)
             for origin, parameter in zip(bound.origins, bound.kernel.parameters, strict=True)
         ]
-        if plan.grid:
-            prepared.launch((plan.grid, 1, 1), (plan.block, 1, 1), 0, arguments)
+        if bound.grid:
+            prepared.launch((bound.grid, 1, 1), (bound.block, 1, 1), bound.shared_bytes, arguments)
         return [np.int64(steps) if r.kind == "steps" else outputs[r] for r in plan.loop.results]
 
     def _empty(self, loop: Loop, result: Result, steps: int) -> Any:
@@ -201,9 +202,17 @@ class LoopRunner:
         if isinstance(origin, LastRow):
             margin = next(s.margin for s in self.loop.sequences if s.name == origin.record)
             return sources[origin.record].shape[0] - margin - 1
+        if isinstance(origin, Scratch):
+            return self._scratch(origin.count + origin.per_step * steps, dtype, zeroed=origin.zeroed)
         assert isinstance(origin, Source)
         value = sources[origin.record]
         return self.device.as_array(value, dtype) if is_array else value
+
+    def _scratch(self, count: int, dtype: str, *, zeroed: bool) -> Any:
+        array = self.device.empty((count,), dtype)
+        if zeroed:
+            array[...] = 0
+        return array
 
     def _run_on_host(self, *inputs: Any) -> list[Any]:
         with self._planning:

@@ -6,25 +6,18 @@ from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Source, Steps
 from gpuscan.cuda.expressions import STATE_TYPE, expression, literal, sample, state_literal
 from gpuscan.cuda.kernel import C_TYPES, Kernel, Parameter
 from gpuscan.cuda.lanes import is_literal, operands_of, random_states, step_nodes, strides_in
 from gpuscan.cuda.names import Names
-from gpuscan.cuda.plan import KernelPlan, LastRow, Number, Origin, Output, Source, Steps, row_of
+from gpuscan.cuda.plan import KernelPlan, row_of
 from gpuscan.cuda.source import splice
 from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.loop import Loop, NonSequence, Result, Sequence, State
 from gpuscan.tensor.random.draw import Draw
 
 KERNEL_NAME = "gpuscan_lane_loop"
-
-
-@dataclass(frozen=True)
-class BoundKernel:
-    """A kernel, and where each of its arguments comes from."""
-
-    kernel: Kernel
-    origins: tuple[Origin, ...]
 
 
 def thread_kernel(plan: KernelPlan, by_value: frozenset[str]) -> BoundKernel:
@@ -96,7 +89,8 @@ class _ThreadText:
         self._advance_states()
         self._parameter("lanes", "int64", Number(self.plan.lane_count))
         self._parameter("length", "int64", Steps())
-        return BoundKernel(Kernel(KERNEL_NAME, splice(self._text()), tuple(self.parameters)), tuple(self.origins))
+        kernel = Kernel(KERNEL_NAME, splice(self._text()), tuple(self.parameters))
+        return BoundKernel(kernel, tuple(self.origins), self.plan.grid, self.plan.block)
 
     # ---- parameters ----
 

@@ -141,8 +141,8 @@ class StandIn:
     def wait(self) -> None:
         self.waits += 1
 
-    def load(self, kernel: Kernel) -> Launcher:
-        launch = emulator.load(kernel)
+    def load(self, kernel: Kernel, *, cooperative: bool = False) -> Launcher:
+        launch = emulator.load(kernel, cooperative=cooperative)
 
         def run(grid: Any, block: Any, shared_bytes: int, arguments: Sequence[Any]) -> None:
             for parameter, value in zip(kernel.parameters, arguments, strict=True):
