@@ -1,18 +1,19 @@
-// One thread carries one lane through all steps, its state in registers.
+// A team carries one lane through all steps.
 //
 // The generated struct Step supplies, for the lane it was begun with:
-//   struct Row                        what one step reads of the sequences
+//   struct Row                        what one step reads of the sequences ahead of its use
 //   void begin(long long lane)        loads the initial state and what does not change
 //   void read(long long t, Row&)      loads the rows of step t
-//   void advance(long long t, Row)    computes step t and writes what is kept of it
+//   bool advance(long long t, Row)    computes step t and writes what is kept of it; whether to go on
 //   void finish()                     writes the final values
 #pragma once
 #include "base.cuh"
 
 // Rows are loaded AHEAD steps before they are needed: a load from device memory takes 500 to 800 clocks, a pointwise
 // step often under 50, and the steps of one lane depend on each other, so that nothing else would hide the wait.
+// Returns how many steps ran.
 template <int AHEAD, class Step>
-__device__ __forceinline__ void lane_loop(Step& step, long long length) {
+__device__ __forceinline__ long long lane_loop(Step& step, long long length) {
     typename Step::Row rows[AHEAD];
 #pragma unroll
     for (int i = 0; i < AHEAD; ++i) {
@@ -25,7 +26,8 @@ __device__ __forceinline__ void lane_loop(Step& step, long long length) {
             if (t + i >= length) break;
             typename Step::Row const row = rows[i];
             if (t + i + AHEAD < length) step.read(t + i + AHEAD, rows[i]);
-            step.advance(t + i, row);
+            if (!step.advance(t + i, row)) return t + i + 1;
         }
     }
+    return length;
 }

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gpuscan.cuda.step.body import InnerLoop
+from gpuscan.cuda.step.lanes import Lanes
+from gpuscan.cuda.step.partial import Total
+from gpuscan.cuda.step.team import ONE_THREAD, Team
 from gpuscan.graph import Variable
 from gpuscan.loop import Loop
 
@@ -43,10 +47,16 @@ class KernelPlan:
         Which threads carry a lane: ``thread``, or ``host`` where no kernel takes the loop.
     loop : Loop
         What is planned, open, with concrete shapes but for the number of steps.
-    lanes : tuple of int
-        Sizes of the axes along which nothing is mixed.
-    block : int
-        Threads of a block.
+    opened : InnerLoop or None
+        The same with everything inside its step opened; None for ``host``.
+    lanes : Lanes or None
+        The axes along which nothing is mixed, so that each position along them has a team.
+    shape : Team
+        How many threads carry a lane, and how they divide it.
+    random : frozenset of Variable
+        The values that are random states.
+    totals : tuple of Total
+        The states that only add up, of which each team has a share.
     ahead : int
         How many steps before their use the rows of sequences are loaded.
     places : tuple of Place
@@ -59,8 +69,11 @@ class KernelPlan:
 
     team: str
     loop: Loop
-    lanes: tuple[int, ...] = ()
-    block: int = 0
+    opened: InnerLoop | None = None
+    lanes: Lanes | None = None
+    shape: Team = ONE_THREAD
+    random: frozenset[Variable] = frozenset()
+    totals: tuple[Total, ...] = ()
     ahead: int = 1
     places: tuple[Place, ...] = ()
     traffic: Traffic = Traffic(0, 0)
@@ -69,15 +82,25 @@ class KernelPlan:
     @property
     def lane_count(self) -> int:
         """Number of lanes."""
-        count = 1
-        for size in self.lanes:
-            count *= size
-        return count
+        return self.lanes.count if self.lanes is not None else 1
+
+    @property
+    def block(self) -> int:
+        """Threads of a block."""
+        return self.shape.block
 
     @property
     def grid(self) -> int:
         """Number of blocks."""
-        return -(-self.lane_count // self.block) if self.block else 0
+        if self.team == "grid":
+            return self.shape.blocks
+        return -(-self.lane_count // self.shape.per_block)
+
+    def headline(self) -> str:
+        """Say in a few words who carries what."""
+        who = {"thread": "a thread", "warp": "a warp", "block": f"a block of {self.block} threads"}
+        each = who.get(self.team, f"a grid of {self.shape.blocks} blocks of {self.block} threads")
+        return f"a lane {each}, rows loaded {self.ahead} steps ahead"
 
     def explain(self) -> Iterator[str]:
         """Yield lines that say all of this."""
@@ -97,7 +120,8 @@ class KernelPlan:
             yield f"  not team {team}: {reason}"
 
     def _shape(self) -> str:
-        return " x ".join(map(str, self.lanes)) or "of a scalar"
+        sizes = self.lanes.sizes if self.lanes is not None else ()
+        return " x ".join(map(str, sizes)) or "of a scalar"
 
 
 def row_of(variable: Variable) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, final
 
@@ -15,8 +15,9 @@ from gpuscan.cuda.device import Device
 from gpuscan.cuda.kernel import Launcher
 from gpuscan.cuda.plan import KernelPlan, row_of
 from gpuscan.cuda.residence import host_values
-from gpuscan.cuda.strategies import choose
-from gpuscan.cuda.thread_text import thread_kernel
+from gpuscan.cuda.step.kernel_text import step_kernel
+from gpuscan.cuda.step.writer import RefusalError
+from gpuscan.cuda.strategies import choices, choose
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
@@ -106,14 +107,21 @@ class LoopRunner:
         return tuple(a.shape[1:] if i < count else a.shape for i, a in enumerate(inputs))
 
     def _prepare(self, shapes: Shapes) -> Prepared:
-        plan = choose(self.bound[shapes], self.device.gpu)
-        if plan.team == "host":
-            return Prepared(plan, None, None)
         names = [n.name for n in self.loop.non_sequences]
         on_host = self.on_host[len(self.on_host) - len(names) :]
         by_value = frozenset(name for name, host in zip(names, on_host, strict=True) if host)
-        bound = thread_kernel(plan, by_value)
-        return Prepared(plan, bound, self.device.load(bound.kernel, cooperative=bound.cooperative))
+        refusals: dict[str, str] = {}
+        for plan in choices(self.bound[shapes], self.device.gpu):
+            if plan.team == "host":
+                break
+            try:
+                bound = step_kernel(plan, by_value, self.device.gpu.shared_per_block)
+            except RefusalError as refusal:
+                refusals[plan.team] = str(refusal)
+                continue
+            plan = replace(plan, refusals={**plan.refusals, **refusals})
+            return Prepared(plan, bound, self.device.load(bound.kernel, cooperative=bound.cooperative))
+        return Prepared(replace(plan, refusals={**plan.refusals, **refusals}), None, None)
 
     def explain(self) -> Iterator[str]:
         """Yield lines about the plan of the last call, or where shapes suffice without a call, of any."""

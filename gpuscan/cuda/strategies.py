@@ -1,18 +1,20 @@
-"""The teams that can carry a loop, fastest first, and the choice between them."""
+"""The teams that can carry a loop, smallest first, and the choice between them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
+from math import prod
 from typing import ClassVar, final
 
 import numpy as np
 
+from gpuscan.config import config
 from gpuscan.cuda.gpu import GPU
-from gpuscan.cuda.kernel import C_TYPES
-from gpuscan.cuda.lanes import lane_shape, random_states, refuse_lanes, step_nodes
 from gpuscan.cuda.plan import KernelPlan, Place, Traffic, row_of
+from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
+from gpuscan.cuda.step.team import Team
 from gpuscan.graph import TensorType
 from gpuscan.loop import Loop, result_type
 
@@ -20,8 +22,18 @@ MOST_REGISTERS_PER_LANE = 96
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
 step's own temporaries and addresses need some."""
 
+MOST_UNROLLED = 4096
+"""Operations of a step of which a thread's text is made: NVRTC takes a second for some thousands."""
+
 MOST_AHEAD_OPS = 64
-"""A step of more nodes than this is not unrolled: its own arithmetic covers the wait for the next rows."""
+"""A step of more operations than this is not unrolled: its own arithmetic covers the wait for the next rows."""
+
+WIDEST_OF_WARP = 128
+"""Elements of the widest value up to which a warp carries a lane: four for each of its threads."""
+
+
+LONG_SUM = 64
+"""Terms from which on the threads of a warp share a sum in a grid."""
 
 
 class Strategy(ABC):
@@ -30,41 +42,109 @@ class Strategy(ABC):
     team: ClassVar[str]
 
     @abstractmethod
-    def refuse(self, loop: Loop, gpu: GPU) -> str | None:
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
         """Return why this team does not take `loop`, None if it does."""
 
     @abstractmethod
-    def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
         """Return how this team runs `loop`, which it has not refused."""
 
 
 @final
 class ThreadTeam(Strategy):
-    """A lane a thread: pointwise steps, the state in registers, rows of sequences read coalesced."""
+    """A lane a thread: what a lane has is in registers, small inner axes unrolled."""
 
     team = "thread"
 
-    def refuse(self, loop: Loop, gpu: GPU) -> str | None:
-        if loop.stop is not None:
-            return "the loop stops on a condition"
-        if (reason := _refuse_dtypes(loop)) or (reason := refuse_lanes(loop)):
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(loop)) is not None:
             return reason
         if (registers := _registers(loop)) > MOST_REGISTERS_PER_LANE:
             return f"a lane carries {registers} registers of state; a thread has room for {MOST_REGISTERS_PER_LANE}"
+        if (work := loop.work()) > MOST_UNROLLED:
+            return f"a lane's step takes {work} operations; a thread's text is made of at most {MOST_UNROLLED}"
         return None
 
-    def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:
-        lanes = lane_shape(loop)
-        count = int(np.prod(lanes, dtype=np.int64))
-        return KernelPlan(
-            team=self.team,
-            loop=loop,
-            lanes=lanes,
-            block=_block(count, gpu),
-            ahead=_ahead(loop),
-            places=tuple(_places(loop)),
-            traffic=_traffic(loop),
-        )
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        return _kernel_plan(loop, Team("thread", block=_block(loop.lanes.count, gpu)), _ahead(loop))
+
+
+@final
+class WarpTeam(Strategy):
+    """A lane a warp: inner axes across its threads, exchanged through shared memory without barriers of the block."""
+
+    team = "warp"
+
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(loop)) is not None:
+            return reason
+        if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
+            return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
+        return _refuse_registers(loop, self._shape(loop))
+
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        return _kernel_plan(loop, self._shape(loop), 1)
+
+    def _shape(self, loop: Analysis) -> Team:
+        elements = prod(loop.widest())
+        ranks = min(32, 1 << max(elements - 1, 0).bit_length())
+        return Team("warp", ranks, 32 // ranks, block=128)
+
+
+@final
+class BlockTeam(Strategy):
+    """A lane a block: its state in shared memory and in the registers of the threads that own it."""
+
+    team = "block"
+
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(loop)) is not None:
+            return reason
+        return _refuse_registers(loop, self._shape(loop))
+
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        return _kernel_plan(loop, self._shape(loop), 1)
+
+    def _shape(self, loop: Analysis) -> Team:
+        elements = prod(loop.widest())
+        last = loop.widest()[-1] if loop.widest() else 1
+        ranks = elements if elements <= 1024 else last if last <= 1024 else 1024
+        parts = 1
+        while parts < 8 and ranks * parts * 2 <= 256 and loop.longest_sum() >= 16 * parts:
+            parts *= 2
+        return Team("block", ranks, parts, block=min(-(-ranks * parts // 32) * 32, 1024))
+
+
+@final
+class GridTeam(Strategy):
+    """All lanes by all SMs: what they exchange goes through the L2 cache, with a barrier of the whole grid."""
+
+    team = "grid"
+
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(loop)) is not None:
+            return reason
+        whole = loop.without_lanes()
+        return _refuse_registers(whole, self._shape(whole, gpu))
+
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        whole = loop.without_lanes()
+        return _kernel_plan(whole, self._shape(whole, gpu), 1)
+
+    def _shape(self, loop: Analysis, gpu: GPU) -> Team:
+        elements, last = prod(loop.widest()), loop.widest()[-1] if loop.widest() else 1
+        if loop.longest_sum() < LONG_SUM:
+            block = 256
+            ranks = min(elements, gpu.sms * block)
+            return Team("grid", ranks, 1, block, -(-ranks // block))
+        # A column of the weights to a rank, whatever the lanes: each is read once for all of them.
+        ranks = min(last, gpu.sms * 256)
+        units = -(-ranks // gpu.sms)
+        parts = 32
+        while parts > 1 and units * parts > 256:
+            parts //= 2
+        block = -(-units * parts // 32) * 32
+        return Team("grid", ranks, parts, block, -(-ranks * parts // block))
 
 
 @final
@@ -73,19 +153,20 @@ class HostTeam(Strategy):
 
     team = "host"
 
-    def refuse(self, loop: Loop, gpu: GPU) -> str | None:
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
         return None
 
-    def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:
-        records = [*(s.name for s in loop.states), *(e.name for e in loop.emits)]
-        return KernelPlan(self.team, loop, places=tuple(Place(name, "arrays in device memory") for name in records))
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        inner = loop.loop
+        records = [*(s.name for s in inner.states), *(e.name for e in inner.emits)]
+        return KernelPlan(self.team, inner, places=tuple(Place(name, "arrays in device memory") for name in records))
 
 
-STRATEGIES: tuple[Strategy, ...] = (ThreadTeam(), HostTeam())
+STRATEGIES: tuple[Strategy, ...] = (ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())
 
 
-def choose(loop: Loop, gpu: GPU) -> KernelPlan:
-    """Return how to run a loop: the plan of the first team that takes it, with why the others did not.
+def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
+    """Yield how to run a loop: the plans of the teams that take it, best first, each with why others did not.
 
     Parameters
     ----------
@@ -94,15 +175,36 @@ def choose(loop: Loop, gpu: GPU) -> KernelPlan:
     gpu : GPU
         What to plan for.
     """
+    analysis = analyse(loop)
     refusals: dict[str, str] = {}
-    for strategy in STRATEGIES:
-        if (reason := strategy.refuse(loop, gpu)) is None:
-            return replace(strategy.plan(loop, gpu), refusals=refusals)
-        refusals[strategy.team] = reason
-    raise AssertionError("the last team takes every loop")
+    for strategy in sorted(STRATEGIES, key=lambda s: s.team != config.strategy):
+        if (reason := strategy.refuse(analysis, gpu)) is None:
+            yield replace(strategy.plan(analysis, gpu), refusals=dict(refusals))
+        else:
+            refusals[strategy.team] = reason
 
 
-# ---- what the thread team needs to know ----
+def choose(loop: Loop, gpu: GPU) -> KernelPlan:
+    """Return the best of `choices`."""
+    return next(choices(loop, gpu))
+
+
+# ---- what plans are made of ----
+
+
+def _kernel_plan(loop: Analysis, shape: Team, ahead: int) -> KernelPlan:
+    return KernelPlan(
+        team=shape.kind,
+        loop=loop.loop,
+        opened=loop.opened,
+        lanes=loop.lanes,
+        shape=shape,
+        random=loop.random,
+        totals=loop.totals,
+        ahead=ahead,
+        places=tuple(_places(loop.loop)),
+        traffic=_traffic(loop.loop),
+    )
 
 
 def window(offsets: Collection[int]) -> int:
@@ -110,22 +212,18 @@ def window(offsets: Collection[int]) -> int:
     return max(offsets) - min(offsets) + 1 if offsets else 0
 
 
-def _refuse_dtypes(loop: Loop) -> str | None:
-    outside = [*(s.source for s in loop.sequences), *(s.init for s in loop.states)]
-    inside = [v for node in step_nodes(loop) for v in (*node.inputs, *node.outputs)]
-    for v in (*outside, *(n.source for n in loop.non_sequences), *inside):
-        if v.dtype not in C_TYPES:
-            return f"{v.dtype} has no kernel type yet"
+def _registers(loop: Analysis, ranks: int = 1) -> int:
+    """Return the 32-bit registers that each of a lane's threads carries from step to step."""
+    inner = loop.loop
+    total = sum(loop.registers(s.next, ranks) * s.depth for s in inner.states)
+    total += sum(loop.registers(v, ranks) * window(s.reads) for s in inner.sequences for v in [*s.reads.values()][:1])
+    return total + sum(min(loop.registers(n.read, ranks), 32) for n in inner.non_sequences)
+
+
+def _refuse_registers(loop: Analysis, shape: Team) -> str | None:
+    if (registers := _registers(loop, shape.ranks)) > MOST_REGISTERS_PER_LANE:
+        return f"each of {shape.ranks} threads carries {registers} registers; it has room for {MOST_REGISTERS_PER_LANE}"
     return None
-
-
-def _registers(loop: Loop) -> int:
-    """Return the 32-bit registers that a lane carries from step to step."""
-    states = random_states(loop)
-    carried = [(s.next.dtype, s.depth * (2 if s.next in states else 1)) for s in loop.states]
-    carried += [(s.source.dtype, window(s.reads)) for s in loop.sequences]
-    carried += [(n.source.dtype, 1) for n in loop.non_sequences]
-    return sum(count * max(np.dtype(dtype).itemsize // 4, 1) for dtype, count in carried)
 
 
 def _block(lanes: int, gpu: GPU) -> int:
@@ -136,11 +234,11 @@ def _block(lanes: int, gpu: GPU) -> int:
     return 32
 
 
-def _ahead(loop: Loop) -> int:
-    reads = sum(1 for s in loop.sequences if s.reads)
+def _ahead(loop: Analysis) -> int:
+    reads = sum(1 for s in loop.loop.sequences if s.reads)
     if not reads:
         return 1
-    return 1 if len(step_nodes(loop)) > MOST_AHEAD_OPS else 8 if reads == 1 else 4
+    return 1 if loop.work() > MOST_AHEAD_OPS else 8 if reads == 1 else 4
 
 
 def _places(loop: Loop) -> list[Place]:

@@ -1,0 +1,88 @@
+"""Groups: what a step computes element by element in one loop over a thread's own elements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
+
+from gpuscan.cuda.step.hazards import Buffer
+from gpuscan.cuda.step.positions import unravel
+from gpuscan.cuda.step.team import Team
+
+UNROLLED = 64
+"""Elements of a thread up to which loops over them are unrolled, so that arrays of them can be registers."""
+
+
+@dataclass(eq=False)
+class Group:
+    """A loop over elements, while it is being written.
+
+    Attributes
+    ----------
+    space : tuple of int
+        Sizes along which it loops.
+    extent : int
+        How many terms each of its elements sums over; 0 if it sums nothing.
+    before, inside, after : list of str
+        Statements before the loop, in it, and after it.
+    reads, writes : set
+        Shared buffers that it touches.
+    """
+
+    space: tuple[int, ...]
+    extent: int
+    names: tuple[str, ...]
+    slot: str
+    before: list[str] = field(default_factory=list)
+    inside: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    publish: list[str] = field(default_factory=list)
+    reads: set[Buffer] = field(default_factory=set)
+    writes: set[Buffer] = field(default_factory=set)
+
+    @property
+    def key(self) -> tuple[tuple[int, ...], int]:
+        """What tells groups apart that can be one."""
+        return self.space, self.extent
+
+
+def new_group(space: tuple[int, ...], extent: int, team: Team) -> Group:
+    """Return an empty group."""
+    element = "e"
+    names = (element,) if len(space) == 1 else tuple(f"i{axis}" for axis in range(len(space)))
+    return Group(space, extent, names, element if team.kind == "thread" else "k")
+
+
+def each(group: Group, team: Team, lines: list[str], *, clamped: bool = False) -> Iterator[str]:
+    """Yield the loop over a thread's own elements with `lines` inside.
+
+    Parameters
+    ----------
+    group : Group
+        Whose elements.
+    team : Team
+        Which threads.
+    lines : list of str
+        Statements.
+    clamped : bool
+        Whether threads without an element take the last one, so that all threads stay together.
+    """
+    count, slots = prod(group.space), team.slots(group.space)
+    if slots <= UNROLLED:
+        yield "#pragma unroll"
+    if team.kind == "thread":
+        yield f"for (int e = 0; e < {count}; ++e) {{"
+    else:
+        yield f"for (int k = 0; k < {slots}; ++k) {{"
+        number = "team.rank" if slots == 1 else f"k * {team.ranks} + team.rank"
+        if clamped and not team.covers(group.space):
+            number = f"min({number}, {count - 1})"
+        yield f"    int const e = {number};"
+        if not clamped and not team.covers(group.space):
+            yield f"    if (e >= {count}) continue;"
+    if len(group.space) > 1:
+        at = unravel("e", group.space)
+        yield f"    int const {', '.join(f'{name} = {text}' for name, text in zip(group.names, at, strict=True))};"
+    yield from (f"    {line}" for line in lines)
+    yield "}"
