@@ -11,9 +11,9 @@ import numpy as np
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.step.body import InnerLoop, opened, operands_of
 from gpuscan.cuda.step.lanes import Lanes, find_lanes
+from gpuscan.cuda.step.nodes import has_rule
 from gpuscan.cuda.step.partial import Total, find_totals
 from gpuscan.cuda.step.random_states import opens_state, random_states
-from gpuscan.cuda.step.rules import RULES
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.work import work_of
 from gpuscan.graph import Apply, Variable
@@ -127,7 +127,7 @@ def refuse_any_team(a: Analysis) -> str | None:
 def _refuse_node(a: Analysis, node: Apply) -> str | None:
     if node in _holders(a):
         return None
-    if type(node.op) not in RULES:
+    if not has_rule(node):
         return f"{node.op} {NEEDS_HOST.get(type(node.op), 'has no kernel text')}"
     if opens_state(node, set(a.random)):
         return f"{node.op} computes with a random state"

@@ -13,9 +13,9 @@ from gpuscan.cuda.step.body import Body, InnerLoop
 from gpuscan.cuda.step.carried import Carried
 from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.hazards import Buffer
+from gpuscan.cuda.step.nodes import write_node
 from gpuscan.cuda.step.order import ordered
 from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
-from gpuscan.cuda.step.rules import write_node
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import Kept, Text, Value, View
 from gpuscan.cuda.step.writer import RefusalError, Writer

@@ -8,7 +8,6 @@ from typing import Any
 from gpuscan.cuda.expressions import convert, expression, number, sample
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.step.positions import Position, flat, spread, unravel
-from gpuscan.cuda.step.random_states import HANDED_ON
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import View
 from gpuscan.cuda.step.writer import RefusalError, Writer
@@ -34,17 +33,6 @@ def rule(*ops: type) -> Callable[[Rule], Rule]:
         return function
 
     return register
-
-
-def write_node(w: Writer, node: Apply) -> None:
-    """Write one node."""
-    if isinstance(node.op, HANDED_ON) and node.inputs[0] in w.random:
-        w.values[node.outputs[0]] = View(lambda at: w.read_one(node.inputs[0]))
-        return
-    found = RULES.get(type(node.op))
-    if found is None:
-        raise RefusalError(f"{node.op} has no kernel text (made at {node.where})")
-    found(w, node.op, node)
 
 
 # ---- one element from one element of each operand ----
