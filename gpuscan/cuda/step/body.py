@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuscan.control import GraphCall, IfElse, open_branches
+from gpuscan.cuda.step.push_slices import push_slices
 from gpuscan.graph import Apply, Variable, sorted_nodes, substitute
 from gpuscan.loop import Loop, Scan, open_loop
 from gpuscan.tensor.guards import SpecifyShape
@@ -55,7 +56,8 @@ class InnerLoop:
 
 def opened(loop: Loop) -> InnerLoop:
     """Return a loop with everything inside its step opened, loops inside it too."""
-    inside = dict(zip(loop.outputs, _called(loop.outputs, loop.reads), strict=True))
+    outputs = push_slices(_called(loop.outputs, loop.reads), loop.reads)
+    inside = dict(zip(loop.outputs, outputs, strict=True))
     loop = loop.replaced({old: new for old, new in inside.items() if old is not new})
     return InnerLoop(loop, _body(loop.outputs, loop.reads))
 

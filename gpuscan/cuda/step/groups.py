@@ -26,8 +26,14 @@ class Group:
         How many terms each of its elements sums over; 0 if it sums nothing.
     before, inside, after : list of str
         Statements before the loop, in it, and after it.
+    publish : list of str
+        Statements for each element once its sum is complete.
     reads, writes : set
         Shared buffers that it touches.
+    unrolled : bool
+        Whether the terms of its sums are written out, because arrays of registers are read by their number.
+    copied : set of str
+        A block's copies, made before it, of arrays that a grid shares.
     """
 
     space: tuple[int, ...]
@@ -40,6 +46,8 @@ class Group:
     publish: list[str] = field(default_factory=list)
     reads: set[Buffer] = field(default_factory=set)
     writes: set[Buffer] = field(default_factory=set)
+    unrolled: bool = False
+    copied: set[str] = field(default_factory=set)
 
     @property
     def key(self) -> tuple[tuple[int, ...], int]:

@@ -101,6 +101,7 @@ class _StepText:
         self.memory = Region(limit, reserved)
         self.w = Writer(
             self.team,
+            self.loop,
             plan.lanes,
             plan.random,
             known,
@@ -206,12 +207,13 @@ class _StepText:
             w.line(f"{held} = {self._load(array, n.read, '0', ('0',) * len(w.shape(n.read)))};")
             w.values[n.read] = Text(held)
             return
-        w.values[n.read] = self._held(n, array) or self._row(array, n.read, "0", n.read)
+        w.origins[n.read] = self._row(array, n.read, "0", n.read)
+        w.values[n.read] = self._held(n, array) or w.origins[n.read]
 
     def _held(self, n: NonSequence, array: str) -> Value | None:
         """Return a non-sequence that is loaded once, if there is room for it."""
         w, v = self.w, n.read
-        if w.known is None:
+        if w.known is None or v not in w.known.own | w.known.shared:
             return None
         shape, c_type = w.shape(v), w.c_type(v)
         registers = max(C_BYTES[c_type] // 4, 1) * w.team.slots(w.space(v))
@@ -465,7 +467,7 @@ class _StepText:
         declared = self.given.declarations()
         body = [*code.begin, *code.advance, *code.finish]
         shared = list(self.w.shared_arrays.values())
-        begin = [*shared, *self.given.begin, *code.begin]
+        begin = [*shared, *self.given.begin, *code.begin, *self.w.at_start]
         return "\n".join(
             [
                 f"// {_one_line(self.loop.title)}: {self.plan.headline()}.",
@@ -489,7 +491,7 @@ class _StepText:
                 "    // What this thread holds.",
                 f"    {team.c_type()} team;",
                 "    long long lane, steps;",
-                *_indented([*self.given.fields, *code.fields], 1),
+                *_indented([*self.given.fields, *code.fields, *self.w.held], 1),
                 "",
                 *_method("void begin(long long which)", ["lane = which;", "steps = length;", *begin]),
                 "",

@@ -8,9 +8,10 @@ from typing import Any
 from gpuscan.cuda.expressions import convert, expression, number, sample
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.step.positions import Position, flat, spread, unravel
+from gpuscan.cuda.step.resident import is_fixed, own_columns, registers_for_weights
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import View
-from gpuscan.cuda.step.writer import RefusalError, Writer
+from gpuscan.cuda.step.writer import C_BYTES, RefusalError, Writer
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
@@ -281,6 +282,7 @@ def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
     (a, b), output = node.inputs, node.outputs[0]
     columns = b.ndim > 1
     inner = w.shape(a)[-1]
+    held = _hold_columns(w, b, output, inner)
     operation, sign = ("Either", "&&") if output.dtype == "bool" else ("Add", "*")
 
     def term(at: Position, r: str) -> str:
@@ -288,7 +290,7 @@ def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
         batch, rest = at[: output.ndim - core], list(at[output.ndim - core :])
         row = [rest.pop(0)] if a.ndim > 1 else []
         left = _batched(w, a, batch, (*row, r))
-        right = _batched(w, b, batch, (r, *rest))
+        right = held or _batched(w, b, batch, (r, *rest))
         x, y = (convert(text, v.dtype, output.dtype) for text, v in ((left, a), (right, b)))
         return f"{x} {sign} {y}"
 
@@ -297,6 +299,43 @@ def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
         w.fold_over(output, (inner,), operation, start, lambda at: term(("0",) * output.ndim, at[0]))
     else:
         w.fold(output, inner, operation, start, term)
+        if held and w.group is not None:
+            w.group.unrolled = True
+
+
+def _hold_columns(w: Writer, b: Variable, output: Variable, inner: int) -> str:
+    """Have each thread hold its columns of a fixed matrix in registers, if there is room; return how one is read."""
+    if b.ndim != 2 or b.dtype != output.dtype or inner == 1 or not is_fixed(b, w.loop):
+        return ""
+    columns = own_columns(w.team, w.space(output), inner, w.shape(b)[-1])
+    if columns is None:
+        return ""
+    c_type = w.c_type(b)
+    registers = columns.size * max(C_BYTES[c_type] // 4, 1)
+    if w.resident_registers + registers > registers_for_weights(w.team):
+        return ""
+    w.resident_registers += registers
+    name = w.hold(c_type, f"w_{_called(b)}", columns.size)
+    row = f"(r * {w.team.parts} + team.part)" if w.team.parts > 1 else "r"
+    column = f"(c * {w.team.ranks} + team.rank)" if columns.count > 1 else f"team.rank % {w.shape(b)[-1]}"
+    inside = inner % w.team.parts == 0
+    fits = "" if inside else f"if ({row} < {inner}) "
+    idle = f"if (team.rank < {w.team.ranks}) " if not w.team.covers((w.team.ranks,)) else ""
+    text = w.before_start(lambda: w.read(b, (row, column)))
+    w.at_start += [
+        f"for (int c = 0; c < {columns.count}; ++c) {{",
+        "#pragma unroll",
+        f"    for (int r = 0; r < {columns.rows}; ++r) {idle}{fits}{name}[c * {columns.rows} + r] = {text};",
+        "}",
+    ]
+    slot = f"(k % {columns.count}) * {columns.rows} + " if columns.count > 1 else ""
+    return f"{name}[{slot}rr]"
+
+
+def _called(v: Variable) -> str:
+    while v.owner is not None and not v.name:
+        v = v.owner.inputs[0]
+    return v.name or "held"
 
 
 def _batched(w: Writer, v: Variable, batch: Position, core: Sequence[str]) -> str:

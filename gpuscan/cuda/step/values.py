@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, final
 
 from gpuscan.cuda.step.hazards import Buffer
@@ -77,7 +78,7 @@ class InDeviceMemory(Value):
     strides : tuple of str
         How far apart elements are along each axis.
     key : hashable
-        What is noted when elements are read by other threads than those that own them.
+        What it is: how it is read is noted under this.
     """
 
     array: str
@@ -87,8 +88,8 @@ class InDeviceMemory(Value):
     key: Hashable = None
 
     def read(self, w: Writer, at: Position) -> str:
-        if self.key is not None and not w.is_beside(self.shape, at):
-            w.noted.shared.add(self.key)
+        if self.key is not None:
+            (w.noted.own if w.is_beside(self.shape, at) else w.noted.shared).add(self.key)
         text = self.start
         for index, stride in zip(at, self.strides, strict=True):
             text = plus(text, times(index, stride))
@@ -142,4 +143,10 @@ class Kept(Value):
         w.noted.shared.add(self.key)
         if self.buffer is not None:
             w.touched_reads.add(self.buffer)
-        return w.shared_element(self.shared, plus(self.start, flat(at, self.shape)))
+        number = flat(at, self.shape)
+        if self.shared and w.team.kind == "grid" and w.group is not None and w.group.extent and not w.outside:
+            # Every element of a sum reads it: once from where all SMs meet, then from the block's own copy.
+            copy = w.block_copy(self.shared, self.start, prod(self.shape))
+            if copy is not None:
+                return f"({w.shared_types[copy]}){copy}[{number}]"
+        return w.shared_element(self.shared, plus(self.start, number))

@@ -25,6 +25,7 @@ from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
 from gpuscan.cuda.step.team import Team, space_of
 from gpuscan.cuda.step.values import Combined, InDeviceMemory, Kept, NotBesideError, Text, Value
 from gpuscan.graph import Constant, Variable
+from gpuscan.loop import Loop
 
 
 class RefusalError(Exception):
@@ -47,6 +48,8 @@ class Writer:
     ----------
     team : Team
         Which threads run them.
+    loop : Loop
+        The loop.
     lanes : Lanes
         Which axes are lanes.
     random : collection of Variable
@@ -66,6 +69,7 @@ class Writer:
     def __init__(
         self,
         team: Team,
+        loop: Loop,
         lanes: Lanes,
         random: Collection[Variable],
         known: Notes | None,
@@ -83,6 +87,7 @@ class Writer:
         self.noted = Notes()
         self.names = Names()
         self.values: dict[Variable, Value] = {}
+        self.origins: dict[Variable, Value] = {}  # non-sequences in device memory
         self.group: Group | None = None
         self.outside = False  # whether what is being written stands before the open group
         self.touched_reads: set[Buffer] = set()
@@ -92,6 +97,12 @@ class Writer:
         self.scratch = scratch
         self.touches_shared = False  # whether shared memory was touched since this was last unset
         self.shared_arrays: dict[str, str] = {}  # declarations, by name
+        self.loop = loop
+        self.resident_registers = 0
+        self.held: list[str] = []  # declarations of what is loaded before the first step
+        self.at_start: list[str] = []  # statements that load it
+        self.copies: dict[str, str] = {}  # a block's copies of what a grid shares
+        self.shared_types: dict[str, str] = {"": ""}  # C types of their elements, by name
         self.coordinate = coordinate
         self.size = size
 
@@ -208,10 +219,13 @@ class Writer:
         terms = -(-group.extent // parts)
         inside = list(each(group, team, group.inside, clamped=parts > 1))
         slots = team.slots(group.space)
-        unroll = terms if terms * slots <= UNROLLED else 8 if slots <= UNROLLED else 1
+        whole = group.unrolled or terms * slots <= UNROLLED
+        unroll = terms if whole else 8 if slots <= UNROLLED else 1
         yield f"#pragma unroll {unroll}"
         if parts == 1:
             yield f"for (int r = 0; r < {group.extent}; ++r) {{"
+            if group.unrolled:
+                yield "    int const rr = r;"
         else:
             yield f"for (int rr = 0; rr < {terms}; ++rr) {{"
             yield f"    int const r = rr * {parts} + team.part;"
@@ -317,7 +331,9 @@ class Writer:
 
     def shared_element(self, array: str, place: str) -> str:
         """Return the text of an element of an array that the team shares; a grid's are read where all SMs meet."""
-        return f"__ldcg(&{array}[{place}])" if self.team.kind == "grid" else f"{array}[{place}]"
+        if self.team.kind == "grid":
+            return f"__ldcg(&{array}[{place}])"
+        return f"({self.shared_types[array]}){array}[{place}]"  # the emulator's elements stand in for values
 
     def shared_store(self, array: str, place: str, text: str) -> str:
         """Return the statement that writes an element of an array that the team shares."""
@@ -336,9 +352,12 @@ class Writer:
 
     def allocate(self, name: str, c_type: str, count: int) -> str:
         """Return the name of a new array that the team shares."""
-        name = self.names.unique(f"{name}_shared")
         if self.team.kind == "grid":
-            return self.scratch(name, c_type, count)
+            name = self.scratch(f"{name}_shared", c_type, count)
+            self.shared_types[name] = c_type
+            return name
+        name = self.names.unique(f"{name}_shared")
+        self.shared_types[name] = c_type
         size = C_BYTES[c_type] * count
         start = self.memory.take(name, size)
         if start is None:
@@ -349,6 +368,25 @@ class Writer:
         place = f"TEAM_BYTES * (threadIdx.x / 32) + {start}" if self.team.kind == "warp" else str(start)
         self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {place}, {count});"
         return name
+
+    def block_copy(self, array: str, start: str, count: int) -> str | None:
+        """Return the block's own copy of what a grid shares, made before the open group; None without room."""
+        assert self.group is not None
+        copy = self.copies.get(array)
+        if copy is None:
+            c_type = self.shared_types[array]
+            begin = self.memory.take(array, C_BYTES[c_type] * count)
+            if begin is None:
+                return None
+            copy = self.copies[array] = self.names.unique(f"{array}_here")
+            self.shared_types[copy] = c_type
+            self.shared_arrays[copy] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {copy}, {begin}, {count});"
+        if copy not in self.group.copied:
+            self.group.copied.add(copy)
+            element = f"__ldcg(&{array}[{plus(start, 'i')}])"
+            loop = f"for (int i = threadIdx.x; i < {count}; i += {self.team.block}) {copy}[i] = {element};"
+            self.group.before += [loop, "__syncthreads();"]
+        return copy
 
     def like(self, key: Hashable, variable: Variable, dtype: str) -> Variable:
         """Return a value of the shape and the lanes of another, the same one at every writing."""
@@ -426,6 +464,22 @@ class Writer:
             self.values[variable] = Combined(name, group)
 
         self.within(space, write)
+
+    # ---- what is loaded before the first step ----
+
+    def hold(self, c_type: str, name: str, count: int) -> str:
+        """Return the name of a new array of registers that a thread has for the whole loop."""
+        name = self.names.unique(name)
+        self.held.append(f"{c_type} {name}[{count}];")
+        return name
+
+    def before_start(self, write: Callable[[], str]) -> str:
+        """Return a text that stands before the first step: it reads non-sequences where they come from."""
+        noted, values = self.noted, self.values
+        self.noted, self.values = Notes(), {**self.values, **self.origins}
+        text = write()
+        self.noted, self.values = noted, values
+        return text
 
     # ---- arrays in device memory ----
 
