@@ -10,10 +10,11 @@ from typing import Any, final
 
 import numpy as np
 
-from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Scratch, Source, Steps
+from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Report, Scratch, Source, Steps
 from gpuscan.cuda.device import Device
 from gpuscan.cuda.kernel import Launcher
 from gpuscan.cuda.plan import KernelPlan, row_of
+from gpuscan.cuda.reports import read_report, report_error
 from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.strategies import choose
 from gpuscan.cuda.thread_text import thread_kernel
@@ -175,7 +176,15 @@ class LoopRunner:
         ]
         if bound.grid:
             prepared.launch((bound.grid, 1, 1), (bound.block, 1, 1), bound.shared_bytes, arguments)
+        if bound.messages:
+            self._raise_reported(plan, bound, arguments[bound.origins.index(Report())])
         return [np.int64(steps) if r.kind == "steps" else outputs[r] for r in plan.loop.results]
+
+    def _raise_reported(self, plan: KernelPlan, bound: BoundKernel, status: Any) -> None:
+        """Wait for the kernel, and raise what it reported."""
+        reported = read_report(int(self.device.to_host(status)[0]))
+        if reported is not None:
+            raise report_error(self.loop.title, bound.messages, plan.lanes, reported)
 
     def _empty(self, loop: Loop, result: Result, steps: int) -> Any:
         value = loop.value_of(result.record)
@@ -204,6 +213,8 @@ class LoopRunner:
             return sources[origin.record].shape[0] - margin - 1
         if isinstance(origin, Scratch):
             return self._scratch(origin.count + origin.per_step * steps, dtype, zeroed=origin.zeroed)
+        if isinstance(origin, Report):
+            return self._scratch(1, dtype, zeroed=True)
         assert isinstance(origin, Source)
         value = sources[origin.record]
         return self.device.as_array(value, dtype) if is_array else value
