@@ -159,27 +159,28 @@ def _blas(cupy: Any) -> blas.Blas:
 
 def asarray(x: Any, dtype: Any = None) -> Any:
     """Return `x` as an array of CuPy's."""
-    return _filled(x, dtype) if _from_host(x) else require_cupy().asarray(x, dtype)
+    cupy = require_cupy()
+    return _from_host(x, dtype) if is_recording() and not isinstance(x, cupy.ndarray) else cupy.asarray(x, dtype)
 
 
 def array(x: Any, dtype: Any = None) -> Any:
     """Return a new array of what is in `x`."""
-    return _filled(x, dtype) if _from_host(x) else require_cupy().array(x, dtype)
+    cupy = require_cupy()
+    return _from_host(x, dtype) if is_recording() and not isinstance(x, cupy.ndarray) else cupy.array(x, dtype)
 
 
-def _from_host(x: Any) -> bool:
-    return not isinstance(x, require_cupy().ndarray) and is_recording()
-
-
-def _filled(x: Any, dtype: Any) -> Any:
+def _from_host(x: Any, dtype: Any) -> Any:
     """Return a number from the host as an array, by a kernel whose argument it is.
 
     A copy would be recorded as a copy from memory that holds something else by the time of a replay.
     """
+    cupy = require_cupy()
     value = np.asarray(x, dtype)
-    if value.ndim:
+    if not value.ndim:
+        return cupy.full((), value[()], value.dtype)
+    if cupy.cuda.get_current_stream().is_capturing():
         raise RuntimeError(f"a host array of shape {value.shape} would be copied while work is recorded")
-    return require_cupy().full((), value[()], value.dtype)
+    return cupy.array(value)
 
 
 def concatenate(arrays: Any, axis: int = 0) -> Any:
