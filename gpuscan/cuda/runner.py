@@ -14,11 +14,13 @@ from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, R
 from gpuscan.cuda.captured import Recorder
 from gpuscan.cuda.device import Device
 from gpuscan.cuda.kernel import Launcher
-from gpuscan.cuda.plan import KernelPlan, row_of
+from gpuscan.cuda.memory import memory_error, result_shape
+from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.reports import read_report, report_error
 from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.strategies import choose
 from gpuscan.cuda.thread_text import thread_kernel
+from gpuscan.errors import DeviceMemoryError
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
@@ -90,6 +92,15 @@ class LoopRunner:
         return results
 
     def _run(self, prepared: Prepared, steps: int, length: Any, inputs: Sequence[Any]) -> list[Any]:
+        try:
+            return self._run_planned(prepared, steps, length, inputs)
+        except DeviceMemoryError:  # of a loop inside
+            raise
+        except MemoryError as error:  # NumPy's and CuPy's are
+            free, device = self.device.free_memory(), self.device.name
+            raise memory_error(device, free, prepared.plan.loop, prepared.bound, steps) from error
+
+    def _run_planned(self, prepared: Prepared, steps: int, length: Any, inputs: Sequence[Any]) -> list[Any]:
         if prepared.launch is not None:
             return self._launch(prepared, steps, inputs)
         plan = prepared.plan
@@ -195,20 +206,18 @@ class LoopRunner:
 
     def _outputs(self, plan: KernelPlan, steps: int) -> dict[Result, Any]:
         """Return new arrays for the results."""
-        return {r: self._empty(plan.loop, r, steps) for r in plan.loop.results if r.kind != "steps"}
+        loop = plan.loop
+        return {
+            r: self.device.empty(result_shape(loop, r, steps), loop.value_of(r.record).dtype)
+            for r in loop.results
+            if r.kind != "steps"
+        }
 
     def _raise_reported(self, plan: KernelPlan, bound: BoundKernel, status: Any) -> None:
         """Wait for the kernel, and raise what it reported."""
         reported = read_report(int(self.device.to_host(status)[0]))
         if reported is not None:
             raise report_error(self.loop.title, bound.messages, plan.lanes, reported)
-
-    def _empty(self, loop: Loop, result: Result, steps: int) -> Any:
-        value = loop.value_of(result.record)
-        state = loop.state(result.record)
-        rows = steps if result.kind == "history" else min(result.rows, steps)
-        rows = state.depth if result.kind == "final" and state is not None else rows
-        return self.device.empty((rows, *row_of(value)), value.dtype)
 
     def _argument(
         self,
