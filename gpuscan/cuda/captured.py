@@ -16,10 +16,13 @@ import numpy as np
 
 from gpuscan.control import GraphCall
 from gpuscan.cuda.device import Device
+from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import row_of
 from gpuscan.cuda.residence import host_values
-from gpuscan.graph import Graph, Nested, Op, Variable, sorted_nodes
+from gpuscan.cuda.strategies import choose
+from gpuscan.graph import Apply, Graph, Op, Variable, sorted_nodes
 from gpuscan.host import write_function
+from gpuscan.host.checks import BoundLoops
 from gpuscan.host.sizes import has_computed_size
 from gpuscan.host.writer import ScanWriter
 from gpuscan.loop import Loop, Result, Scan
@@ -47,34 +50,58 @@ RECORDED: tuple[type[Op], ...] = (
 )
 
 
-def refuse_recording(loop: Loop) -> str | None:
-    """Return why the steps of `loop` cannot be recorded, None if they can as far as the graph tells.
+def refuse_recording(loop: Loop, gpu: GPU) -> str | None:
+    """Return why the steps of `loop` are not to be recorded, None if they are, as far as the graph tells.
 
     Parameters
     ----------
     loop : Loop
         Open, its shapes known but for the number of steps.
+    gpu : GPU
+        What loops inside are planned for.
     """
     if loop.stop is not None:
         return "the host reads at each step whether to stop"
     if has_computed_size(loop.outputs) or any(None in v.type.shape for v in loop.values.values()):
         return "the sizes of arrays depend on values"
-    return _refuse(Graph(loop.reads, loop.outputs))
+    return _refuse(Graph(loop.reads, loop.outputs), gpu)
 
 
-def _refuse(graph: Graph) -> str | None:
+def _refuse(graph: Graph, gpu: GPU) -> str | None:
     for node in graph.nodes:
-        if not isinstance(node.op, RECORDED):
-            return f"{node.op} waits for the device, or may"
-        if isinstance(node.op, Index | WriteIndex) and any(isinstance(item, Mask) for item in node.op.pattern):
+        op = node.op
+        if not isinstance(op, RECORDED):
+            return f"{op} waits for the device, or may"
+        if isinstance(op, Index | WriteIndex) and any(isinstance(item, Mask) for item in op.pattern):
             return "how many elements a mask selects is read by the host"
-        if isinstance(node.op, Scan) and (node.op.stops or node.op.options.profile):
-            return f"the host waits for a loop inside, {node.op.name or 'scan'}"
-        if isinstance(node.op, Nested):
-            for inner in node.op.graphs:
-                if (reason := _refuse(inner)) is not None:
-                    return reason
+        reason = _refuse_loop(node, op, gpu) if isinstance(op, Scan) else None
+        if isinstance(op, GraphCall):
+            reason = _refuse(op.graph, gpu)
+        if reason is not None:
+            return reason
     return None
+
+
+def _refuse_loop(node: Apply, op: Scan, gpu: GPU) -> str | None:
+    """Return why a loop inside a step keeps the step from being recorded."""
+    if op.stops or op.options.profile:
+        return f"the host waits for {op.name}, a loop inside"
+    loop = static_loop(node)
+    if loop is None:
+        return f"the sizes of arrays in {op.name}, a loop inside, depend on values"
+    if choose(loop, gpu).team != "host":
+        return None
+    if loop.length.known is None or loop.length.known >= FEWEST_STEPS:
+        return f"{op.name}, a loop inside, is driven from the host and recorded by itself"
+    return refuse_recording(loop, gpu)
+
+
+def static_loop(node: Apply) -> Loop | None:
+    """Return the open loop of a node with the shapes that its inputs' types have, None where they leave one open."""
+    bound = BoundLoops(node)
+    inputs = node.inputs[1:]
+    shapes = [v.type.shape[1:] if i < bound.sequences else v.type.shape for i, v in enumerate(inputs)]
+    return None if any(None in s for s in shapes) else bound[tuple(tuple(n or 0 for n in s) for s in shapes)]
 
 
 def chunk_steps(loop: Loop, steps: int) -> int:
@@ -272,7 +299,7 @@ class Recorder:
     def _find(self, loop: Loop, steps: int) -> CapturedLoop | None:
         """Return what is recorded of `loop`, in chunks that suit the number of steps."""
         if loop is not self._loop:
-            self._loop, self._refused, self._captured = loop, refuse_recording(loop), None
+            self._loop, self._refused, self._captured = loop, refuse_recording(loop, self.device.gpu), None
         if self._refused is not None:
             return None
         chunk = chunk_steps(loop, steps)
@@ -283,7 +310,7 @@ class Recorder:
 
     def explain(self, loop: Loop) -> str:
         """Return a line that says whether steps are recorded."""
-        if (reason := self._refused if loop is self._loop else refuse_recording(loop)) is not None:
+        if (reason := self._refused if loop is self._loop else refuse_recording(loop, self.device.gpu)) is not None:
             return f"steps are not recorded: {reason}"
         if self._captured is None:
             return f"steps are recorded as a CUDA graph in calls of {FEWEST_STEPS} steps or more"

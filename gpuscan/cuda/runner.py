@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 
 from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Report, Scratch, Source, Steps
-from gpuscan.cuda.captured import Recorder
+from gpuscan.cuda.captured import Recorder, static_loop
 from gpuscan.cuda.device import Device
 from gpuscan.cuda.kernel import Launcher
 from gpuscan.cuda.memory import memory_error, result_shape
@@ -136,8 +136,8 @@ class LoopRunner:
     def explain(self) -> Iterator[str]:
         """Yield lines about the plan of the last call, or where shapes suffice without a call, of any."""
         plan = next(self.plans(), None)
-        if plan is None and (shapes := self._static_shapes()) is not None:
-            plan = choose(self.bound[shapes], self.device.gpu)
+        if plan is None and (loop := static_loop(self.node)) is not None:
+            plan = choose(loop, self.device.gpu)
         if plan is not None:
             yield from plan.explain()
             if plan.team == "host" and self.device.records:
@@ -152,12 +152,6 @@ class LoopRunner:
     def _inside(self) -> list[LoopRunner]:
         """The loops inside this one, as they ran last."""
         return self._recorded_inner or self.inner
-
-    def _static_shapes(self) -> Shapes | None:
-        """Return the shapes that a plan depends on, where the graph's types tell them all."""
-        count = len(self.loop.sequences)
-        shapes = [v.type.shape[1:] if i < count else v.type.shape for i, v in enumerate(self.node.inputs[1:])]
-        return None if any(None in s for s in shapes) else tuple(tuple(n or 0 for n in s) for s in shapes)
 
     def plans(self) -> Iterator[KernelPlan]:
         """Yield the plan of the last call, and those of loops inside."""

@@ -158,6 +158,25 @@ class TestRecords:
         assert [plan.team for plan in f.f.plans] == ["host", "thread"]
         assert device.launches == 2 * 8  # once to run, once to record
 
+    def test_a_loop_inside_that_the_host_drives_is_recorded_by_itself(self, device: StandIn) -> None:
+        x, w = gt.matrix("x"), gt.matrix("w")
+
+        def compiled(n_steps: int) -> Compared:
+            def step(row: Any, w: Any) -> Any:
+                inner, _ = gs.scan(lambda s, w: gt.tanh(s @ w), None, [row], [w], n_steps=n_steps, name="inner")
+                return inner[-1]
+
+            return Compared([x, w], [gs.scan(step, x, None, w)[0]])
+
+        f = compiled(16)
+        f(normal(10, 3), normal(3, 3))
+        assert device.recorded == 1
+        assert device.replayed == 1 + 9 * 2
+        assert "scan[inner], a loop inside, is driven from the host and recorded by itself" in str(f.f.explain("str"))
+        device.recorded = device.replayed = 0
+        compiled(3)(normal(24, 3), normal(3, 3))  # too short for that
+        assert (device.recorded, device.replayed) == (1, 2)
+
     def test_shapes_from_shapes_and_writes_in_place(self, device: StandIn) -> None:
         x, w = gt.matrix("x"), gt.matrix("w")
 
