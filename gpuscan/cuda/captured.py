@@ -91,7 +91,8 @@ def _refuse_loop(node: Apply, op: Scan, gpu: GPU) -> str | None:
         return f"the sizes of arrays in {op.name}, a loop inside, depend on values"
     if choose(loop, gpu).team != "host":
         return None
-    if loop.length.known is None or loop.length.known >= FEWEST_STEPS:
+    steps = node.inputs[0].known
+    if steps is None or steps >= FEWEST_STEPS:
         return f"{op.name}, a loop inside, is driven from the host and recorded by itself"
     return refuse_recording(loop, gpu)
 

@@ -21,6 +21,7 @@ class _ThreadState(threading.local):
     recording = False
 
     def __init__(self) -> None:
+        # Kept as long as the process: destroying a handle waits for the device.
         self.blas: dict[int, blas.Blas] = {}
 
 
