@@ -47,6 +47,23 @@ __device__ __forceinline__ bool is_inf(T x) { return x == infinity<T>() || x == 
 template <class T>
 __device__ __forceinline__ bool is_finite(T x) { return x - x == T(0); }
 
+// ---- any number as one word of 64 bits, and back
+
+template <class T>
+__device__ __forceinline__ unsigned long long word_of(T x) { return (unsigned long long)x; }
+__device__ __forceinline__ unsigned long long word_of(float x) { return __float_as_uint(x); }
+__device__ __forceinline__ unsigned long long word_of(double x) { return (unsigned long long)__double_as_longlong(x); }
+template <class T>
+__device__ __forceinline__ T from_word(unsigned long long word) { return T(word); }
+template <>
+__device__ __forceinline__ float from_word<float>(unsigned long long word) {
+    return __uint_as_float((unsigned int)word);
+}
+template <>
+__device__ __forceinline__ double from_word<double>(unsigned long long word) {
+    return __longlong_as_double((long long)word);
+}
+
 // ---- positions
 
 // A position along an axis, a negative one counted from its end. One outside the axis becomes the nearest inside: a

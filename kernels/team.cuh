@@ -157,15 +157,11 @@ struct GridTeam {
         int const first = half * BLOCKS;
         half ^= 1;
         if (threadIdx.x == 0) {
-            unsigned long long word = 0;
-            memcpy(&word, &value, sizeof(T));
-            __stcg(&meeting[first + blockIdx.x], word);
+            __stcg(&meeting[first + blockIdx.x], word_of(value));
         }
         sync();
         for (int other = 0; other < BLOCKS; ++other) {
-            unsigned long long const word = __ldcg(&meeting[first + other]);
-            T met;
-            memcpy(&met, &word, sizeof(T));
+            T const met = from_word<T>(__ldcg(&meeting[first + other]));
             value = other ? Op::of(value, met) : met;
         }
         return value;

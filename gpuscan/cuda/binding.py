@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuscan.cuda.kernel import Kernel
+from gpuscan.cuda.reports import MOST_CODES, Failure
+from gpuscan.errors import KernelError
 from gpuscan.loop import Result
 
 # ---- where the arguments of a kernel come from ----
@@ -54,7 +56,17 @@ class Scratch:
     zeroed: bool = False
 
 
-Origin = Source | Output | Number | Steps | LastRow | Scratch
+@dataclass(frozen=True)
+class Report:
+    """One word of uint64, 0 at first, in which the kernel says what failed: see ``kernels/report.cuh``."""
+
+
+@dataclass(frozen=True)
+class StepsRun:
+    """One word of int64 in which the kernel of a loop with a condition says how many steps ran."""
+
+
+Origin = Source | Output | Number | Steps | LastRow | Scratch | Report | StepsRun
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,9 @@ class BoundKernel:
         Dynamic shared memory of a block.
     cooperative : bool
         Whether all blocks must run at the same time, because they wait for each other.
+    messages : tuple of Failure
+        What each code means that the kernel may report. With any, one of the origins is a `Report`, and the host waits
+        for the kernel after each launch, to read it.
     """
 
     kernel: Kernel
@@ -81,3 +96,10 @@ class BoundKernel:
     block: int
     shared_bytes: int = 0
     cooperative: bool = False
+    messages: tuple[Failure, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.messages) != (Report() in self.origins):
+            raise KernelError(f"kernel {self.kernel.name!r} has messages and a parameter to report by, or neither")
+        if len(self.messages) > MOST_CODES:
+            raise KernelError(f"kernel {self.kernel.name!r} has {len(self.messages)} messages, more than {MOST_CODES}")

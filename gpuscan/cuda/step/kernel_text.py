@@ -10,7 +10,7 @@ from functools import partial
 from itertools import pairwise
 from math import prod
 
-from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Scratch, Source, Steps
+from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Report, Scratch, Source, Steps, StepsRun
 from gpuscan.cuda.expressions import STATE_TYPE, number
 from gpuscan.cuda.kernel import C_TYPES, Kernel
 from gpuscan.cuda.names import Names
@@ -110,9 +110,11 @@ class _StepText:
             self.given.size,
             self.memory,
             self._scratch,
+            self._status,
         )
         self.w.names = names
         self.sources: dict[str, tuple[str, str]] = {}  # arrays of sequences, and the rows they begin at, by name
+        self.status = ""
         self.rings: dict[Variable, str] = {}  # the shared memory of sequences that all threads read
         self.shifts: list[str] = []  # what moves windows on, after a step
         self.staged: list[tuple[Kept, str, str]] = []
@@ -162,7 +164,15 @@ class _StepText:
         shared = self.memory.used * team.per_block if team.kind == "warp" else self.memory.used
         if not self.w.shared_arrays and "template all<" not in text:
             shared = 0
-        return BoundKernel(kernel, tuple(self.given.origins), grid, team.block, shared, team.kind == "grid")
+        return BoundKernel(
+            kernel,
+            tuple(self.given.origins),
+            grid,
+            team.block,
+            shared,
+            cooperative=team.kind == "grid",
+            messages=tuple(self.w.failures),
+        )
 
     def _meeting(self) -> str:
         """Return what makes the team: a grid needs words in device memory to meet at."""
@@ -171,6 +181,12 @@ class _StepText:
         arrivals = self.given.add("arrivals", "uint32", Scratch(1, zeroed=True), array=True, writes=True)
         meeting = self.given.add("meeting", "uint64", Scratch(2 * self.team.blocks), array=True, writes=True)
         return f", {self.team.c_type()}({arrivals}, {meeting})"
+
+    def _status(self) -> str:
+        """Return the name of the word in which failures are reported."""
+        if not self.status:
+            self.status = self.given.add("status", "uint64", Report(), array=True, writes=True)
+        return self.status
 
     def _scratch(self, name: str, c_type: str, count: int) -> str:
         # A truth value is a byte there: no instruction loads a bool past the first cache.
@@ -441,12 +457,12 @@ class _StepText:
     def _finish(self) -> None:
         w, loop = self.w, self.loop
         by_name = {carried.state.name: carried for carried in self.states}
+        if loop.stop is not None and any(result.kind != "final" for result in loop.results):
+            array = self.given.add("out_steps", "int64", StepsRun(), array=True, writes=True)
+            first = " && team.thread == 0" if w.team.kind != "thread" else ""
+            w.line(f"if (lane == 0{first}) {array}[0] = steps;")
         for result in loop.results:
-            if result.kind == "steps" and loop.stop is not None:
-                array = self.given.add("out_steps", "int64", Output(result), array=True, writes=True)
-                first = " && team.thread == 0" if w.team.kind != "thread" else ""
-                w.line(f"if (lane == 0{first}) {array}[0] = steps;")
-            elif result.kind == "final" and result.record not in self.totals:
+            if result.kind == "final" and result.record not in self.totals:
                 self._final(result, by_name[result.record])
         w.close_group()
         if w.touches_shared:
@@ -474,6 +490,7 @@ class _StepText:
                 '#include "base.cuh"',
                 '#include "team.cuh"',
                 *(['#include "totals.cuh"'] if code.total else []),
+                *(['#include "report.cuh"'] if self.w.failures else []),
                 *(['#include "pointwise.cuh"'] if any("gs::" in line for line in body) else []),
                 *(['#include "random.cuh"'] if self.w.random else []),
                 '#include "lane_loop.cuh"',

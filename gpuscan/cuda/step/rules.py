@@ -7,6 +7,8 @@ from typing import Any
 
 from gpuscan.cuda.expressions import convert, expression, number, sample
 from gpuscan.cuda.kernel import C_TYPES
+from gpuscan.cuda.reports import Failure
+from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.positions import Position, flat, spread, unravel
 from gpuscan.cuda.step.resident import is_fixed, own_columns, registers_for_weights
 from gpuscan.cuda.step.team import space_of
@@ -15,7 +17,7 @@ from gpuscan.cuda.step.writer import C_BYTES, RefusalError, Writer
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
-from gpuscan.tensor.guards import SpecifyShape
+from gpuscan.tensor.guards import Assert, SpecifyShape, assertion_text
 from gpuscan.tensor.pointwise import Cast, Pointwise, kind
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.random.draw import Draw
@@ -79,6 +81,28 @@ def _specify_shape(w: Writer, op: SpecifyShape, node: Apply) -> None:
 @rule(Barrier)
 def _barrier(w: Writer, op: Barrier, node: Apply) -> None:
     w.values[node.outputs[0]] = View(lambda at: w.read(node.inputs[0], at))
+
+
+@rule(Assert)
+def _assert(w: Writer, op: Assert, node: Apply) -> None:
+    """Report a step and a lane where a condition does not hold; the value goes on, and the host raises later."""
+    value, *conditions = node.inputs
+    report = w.report(Failure(AssertionError, assertion_text(op.message, str(node.where))))
+    for condition in conditions:
+        _check(w, condition, report)
+    w.values[node.outputs[0]] = View(lambda at: w.read(value, at))
+
+
+def _check(w: Writer, condition: Variable, report: str) -> None:
+    shape, space = w.shape(condition), w.space(condition)
+    if not space:
+        w.line(f"if (!({w.alone(lambda: w.read_one(condition))})) {report}")
+        return
+
+    def write(group: Group) -> None:
+        group.inside.append(f"if (!({w.read(condition, spread(group.names, shape))})) {report}")
+
+    w.within(space, write)
 
 
 @rule(DimShuffle)

@@ -17,6 +17,7 @@ import numpy as np
 from gpuscan.cuda.expressions import STATE_TYPE, literal, state_literal
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.names import Names
+from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group
 from gpuscan.cuda.step.hazards import Buffer, Pending
 from gpuscan.cuda.step.lanes import Lanes
@@ -64,6 +65,8 @@ class Writer:
         Shared memory for the team.
     scratch : callable
         Gives an array in device memory, of a name, a C type and a number of elements, and returns its name.
+    status : callable
+        Returns the name of the word in which failures are reported.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Writer:
         size: Callable[[int], str],
         memory: Region,
         scratch: Callable[[str, str, int], str],
+        status: Callable[[], str],
     ) -> None:
         self.team = team
         self.lanes = lanes
@@ -95,6 +99,8 @@ class Writer:
         self.lines: list[str] = []
         self.memory = memory
         self.scratch = scratch
+        self.status = status
+        self.failures: list[Failure] = []  # what the codes mean that the kernel may report
         self.touches_shared = False  # whether shared memory was touched since this was last unset
         self.shared_arrays: dict[str, str] = {}  # declarations, by name
         self.loop = loop
@@ -464,6 +470,14 @@ class Writer:
             self.values[variable] = Combined(name, group)
 
         self.within(space, write)
+
+    # ---- what can fail ----
+
+    def report(self, failure: Failure) -> str:
+        """Return the statement that reports a failure of the step at hand; the host raises it after the launch."""
+        if failure not in self.failures:
+            self.failures.append(failure)
+        return f"gs::report({self.status()}, {self.failures.index(failure)}, t, lane);"
 
     # ---- what is loaded before the first step ----
 
