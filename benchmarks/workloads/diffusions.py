@@ -9,7 +9,7 @@ import numpy as np
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from benchmarks.workloads.hand import Array, HandKernel, Number, by_hand
+from benchmarks.hand import Array, HandKernel, Number, by_hand
 from benchmarks.workloads.limits import FOUR_NORMALS_AND_STEPS, SPECIAL, issued, slowest
 from benchmarks.workloads.noise import SEED, normals, state
 from benchmarks.workloads.peers import jax_call
@@ -172,7 +172,10 @@ GBM = Workload(
     test=TEST,
     check=Lanes((0,), (0,), ends=False),
     tolerance=1e-5,  # a rounding of 2**-24 a step; of a thousand steps some thirty times that
-    peers=(Peer("CUDA by hand", "cupy", cupy_peer), Peer("jax.lax.scan, threefry", "jax", jax_peer)),
+    peers=(
+        Peer("CUDA by hand", "cupy", cupy_peer, same_draws=False),
+        Peer("jax.lax.scan, threefry", "jax", jax_peer, same_draws=False),
+    ),
 )
 
 HESTON = Workload(
@@ -187,5 +190,5 @@ HESTON = Workload(
     test=TEST,
     check=Lanes((0, 0), (0, 0), ends=False),
     tolerance=1e-4,  # as for GBM; near zero the root makes large differences of small ones
-    peers=(Peer("jax.lax.scan, threefry", "jax", jax_heston_peer),),
+    peers=(Peer("jax.lax.scan, threefry", "jax", jax_heston_peer, same_draws=False),),
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from benchmarks.workloads.hand import Array, HandKernel, Number, by_hand
+from benchmarks.hand import Array, HandKernel, Number, by_hand
 from benchmarks.workloads.limits import DTW_CELL, issued, slowest
 from benchmarks.workloads.peers import jax_call
 from benchmarks.workloads.workload import Arrays, Floor, Lanes, Peer, Program, Sizes, Workload
@@ -89,25 +89,25 @@ KERNEL = HandKernel(
     "warping",
     (Array("x"), Array("y"), Array("out", writes=True), Number("lanes"), Number("size")),
     """
-    __shared__ float d[3][1025];
+    GPUSCAN_SHARED(float, d, 3 * 1025);
     int pair = blockIdx.x, i = threadIdx.x;
-    float xi = i < size ? x[pair * size + i] : 0.0f;
+    float xi = x[pair * size + i];
     for (int k = 0; k < 3; ++k) {
-        d[k][i + 1] = 1e30f;
-        if (i == 0) d[k][0] = k == 1 ? 0.0f : 1e30f;
+        d[k * 1025 + i + 1] = 1e30f;
+        if (i == 0) d[k * 1025] = k == 1 ? 0.0f : 1e30f;
     }
     __syncthreads();
     for (int k = 0; k < 2 * size - 1; ++k) {
-        int j = k - i, last = (k + 2) % 3, before = (k + 1) % 3;
+        int j = k - i, now = k % 3 * 1025, last = (k + 2) % 3 * 1025, before = (k + 1) % 3 * 1025;
         float found = 1e30f;
-        if (i < size && j >= 0 && j < size) {
-            found = fabsf(xi - y[pair * size + j]) + fminf(fminf(d[last][i + 1], d[last][i]), d[before][i]);
+        if (j >= 0 && j < size) {
+            found = fabsf(xi - y[pair * size + j]) + fminf(fminf(d[last + i + 1], d[last + i]), d[before + i]);
         }
-        d[k % 3][i + 1] = found;
-        if (i == 0) d[k % 3][0] = 1e30f;
+        d[now + i + 1] = found;
+        if (i == 0) d[now] = 1e30f;
         __syncthreads();
     }
-    if (i == size - 1) out[pair] = d[(2 * size - 2) % 3][i + 1];
+    if (i == size - 1) out[pair] = d[(2 * size - 2) % 3 * 1025 + i + 1];
     """,
 )
 

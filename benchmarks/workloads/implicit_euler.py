@@ -8,7 +8,7 @@ import numpy as np
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from benchmarks.workloads.hand import Array, HandKernel, Number, by_hand
+from benchmarks.hand import Array, HandKernel, Number, by_hand
 from benchmarks.workloads.limits import SPECIAL, TANH, issued, slowest
 from benchmarks.workloads.peers import jax_call
 from benchmarks.workloads.workload import Arrays, Floor, Lanes, Peer, Program, Sizes, Workload

@@ -6,7 +6,7 @@ from typing import Any
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from benchmarks.workloads.hand import Array, HandKernel, Number, by_hand
+from benchmarks.hand import Array, HandKernel, Number, by_hand
 from benchmarks.workloads.limits import LORENZ_RK4, issued, slowest
 from benchmarks.workloads.peers import jax_call
 from benchmarks.workloads.workload import Arrays, Floor, Lanes, Peer, Program, Sizes, Workload

@@ -53,17 +53,24 @@ class Lanes:
     size: str = "lanes"
     ends: bool = True
 
-    def picked(self, count: int, lanes: int) -> np.ndarray:
-        """Return the numbers of `count` of the lanes, or of all if there are no more."""
+    def picked(self, count: int, lanes: int) -> tuple[slice, ...]:
+        """Return where `count` of the lanes stand, or all if there are no more."""
         if count >= lanes:
-            return np.arange(lanes)
+            return (slice(lanes),)
         first = count - count // 2 if self.ends else count
-        return np.concatenate([np.arange(first), np.arange(lanes - count + first, lanes)])
+        return (slice(first), slice(lanes - count + first, lanes))
 
 
-def take_lanes(arrays: Sequence[Any], axes: Sequence[int | None], lanes: np.ndarray) -> Arrays:
-    """Return only these lanes of arrays, and whole what has none."""
-    return [a if axis is None else a[(slice(None),) * axis + (lanes,)] for a, axis in zip(arrays, axes, strict=True)]
+def take_lanes(
+    arrays: Sequence[Any], axes: Sequence[int | None], lanes: Sequence[slice], to_host: Callable[[Any], np.ndarray]
+) -> Arrays:
+    """Return only these lanes of arrays, on the host, and whole what has none."""
+    return [
+        to_host(a)
+        if axis is None
+        else np.concatenate([to_host(a[(*[slice(None)] * axis, part)]) for part in lanes], axis=axis)
+        for a, axis in zip(arrays, axes, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -81,12 +88,15 @@ class Peer:
         outputs as a list in the workload's order and shapes; fewer if the others are by-products.
     dtype : str
         Of the arithmetic. 16-bit peers are faster than what runs in float32 may be, and are listed apart.
+    same_draws : bool
+        Whether it computes the same numbers; libraries draw different ones.
     """
 
     name: str
     library: str
     make: Callable[[Sizes, Arrays], Callable[[], Arrays]]
     dtype: str = "float32"
+    same_draws: bool = True
 
 
 @dataclass(frozen=True)
@@ -154,3 +164,10 @@ def _error(found: Any, expected: Any) -> float:
     scale = max(float(np.abs(expected).max()), 1e-300) if expected.size else 1.0
     difference = np.abs(found.astype(np.float64) - expected)
     return float(difference.max() / scale) if expected.size else 0.0
+
+
+def scaled(sizes: Sizes, factor: int) -> Sizes:
+    """Return sizes of a run that is shorter by a factor: fewer steps, or lanes of what has no steps."""
+    which = next(name for name in ("segments", "steps", "lanes") if name in sizes)
+    unit = sizes.get("width", 1)  # a picture has whole rows
+    return {**sizes, which: max(sizes[which] // factor // unit, 1) * unit}
