@@ -9,52 +9,89 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from signal import SIGKILL
+from time import monotonic
 from typing import Any
 
 Record = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTCOME = re.compile(r"^(?P<name>\S+::.+?) (?P<outcome>PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b", re.MULTILINE)
-COLLECTED = re.compile(r"(\d+) selected|collected (\d+) items?")
 TAIL = 6000
 
 
-def run_command(command: list[str], limit: float) -> tuple[int | None, str]:
-    """Return a command's exit code, None if it was stopped after `limit` seconds, and all that it printed till then."""
+def run_commands(commands: Sequence[list[str]], limit: float) -> list[tuple[int | None, str]]:
+    """Run commands side by side.
+
+    Returns
+    -------
+    list
+        Of each its exit code, None if it was stopped after `limit` seconds, and all that it printed till then.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, env=environment, start_new_session=True
-        )
-        try:
-            code: int | None = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            code = None
-            os.killpg(process.pid, 9)  # what it started too; the session is its own
-            process.wait()
-        out.seek(0)
-        return code, out.read().decode(errors="replace")
+    end = monotonic() + limit
+    with ExitStack() as files:
+        outputs = [files.enter_context(tempfile.TemporaryFile()) for _ in commands]
+        processes = [
+            subprocess.Popen(
+                command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, env=environment, start_new_session=True
+            )
+            for command, out in zip(commands, outputs, strict=True)
+        ]
+        return [(_ended(process, end), _read(out)) for process, out in zip(processes, outputs, strict=True)]
 
 
-def run_tests(limit: float, select: tuple[str, ...] = ("-m", "cuda")) -> Record:
-    """Run the tests marked ``cuda``, and count how they end; those that the limit leaves out are not run."""
-    options = ["-v", "--tb=short", "-p", "no:cacheprovider", "--color=no"]
-    code, text = run_command([sys.executable, "-m", "pytest", *select, *options], limit)
-    outcomes = [(m["name"], m["outcome"].lower()) for m in OUTCOME.finditer(text)]
-    counts = {kind: sum(o == kind for _, o in outcomes) for kind in ("passed", "failed", "error", "skipped")}
-    found = COLLECTED.findall(text.partition("::")[0])
-    selected = int(next((a or b for a, b in reversed(found)), 0))
-    bad = [name for name, outcome in outcomes if outcome in ("failed", "error")]
+def _ended(process: subprocess.Popen[bytes], end: float) -> int | None:
+    try:
+        return process.wait(max(end - monotonic(), 0))
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, SIGKILL)  # what it started too: the session is its own
+        process.wait()
+        return None
+
+
+def _read(out: Any) -> str:
+    out.seek(0)
+    text: str = out.read().decode(errors="replace")
+    return text
+
+
+def run_tests(limit: float, processes: int, marker: str = "cuda") -> Record:
+    """Run the tests of a marker, dealt out to several processes, and count how they end.
+
+    Tests that the limit leaves out count as not run.
+    """
+    end = monotonic() + limit
+    pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no"]
+    ((code, listed),) = run_commands([[*pytest, "--collect-only", "-q", "-m", marker, "tests"]], limit)
+    names = [line for line in listed.splitlines() if "::" in line and not line.startswith("ERROR")]
+    if code != 0 or not names:
+        return {**_counted([], 0), "finished": False, "exit_codes": [code], "output": listed[-TAIL:]}
+    with tempfile.TemporaryDirectory() as folder:
+        commands = []
+        for k in range(processes):
+            chosen = Path(folder, f"tests_{k}")
+            chosen.write_text("\n".join(names[k::processes]))
+            commands.append([*pytest, "-v", "--tb=short", f"@{chosen}"])
+        ended = run_commands(commands, end - monotonic())
+    outcomes = [(m["name"], m["outcome"].lower()) for _, text in ended for m in OUTCOME.finditer(text)]
+    codes = [code for code, _ in ended]
+    texts = [text.partition("= FAILURES =")[2] or text[-TAIL // processes :] for _, text in ended]
     return {
-        **counts,
-        "selected": selected,
-        "finished": code is not None,
-        "exit_code": code,
-        "failures": bad,
-        # The head says why nothing ran, the tail why something failed.
-        "output": text if len(text) < 2 * TAIL else f"{text[:TAIL]}\n...\n{text[-TAIL:]}",
+        **_counted(outcomes, len(names)),
+        "finished": None not in codes,
+        "exit_codes": codes,
+        "output": "\n".join(texts)[-8 * TAIL :],
     }
+
+
+def _counted(outcomes: Sequence[tuple[str, str]], selected: int) -> Record:
+    counts = {kind: sum(o == kind for _, o in outcomes) for kind in ("passed", "failed", "error", "skipped")}
+    bad = [name for name, outcome in outcomes if outcome in ("failed", "error")]
+    return {**counts, "selected": selected, "failures": bad}
 
 
 def find_sanitizer() -> str | None:
@@ -71,6 +108,6 @@ def run_sanitizer(tool: str, names: list[str], limit: float) -> Record:
     if binary is None:
         return {"tool": tool, "skipped": "compute-sanitizer is not installed"}
     program = [sys.executable, "-m", "benchmarks.sanitized", *names]
-    code, text = run_command([binary, "--tool", tool, "--error-exitcode", "86", *program], limit)
+    ((code, text),) = run_commands([[binary, "--tool", tool, "--error-exitcode", "86", *program]], limit)
     ran = re.findall(r"^ran (\w+)$", text, re.MULTILINE)
     return {"tool": tool, "exit_code": code, "clean": code == 0, "ran": ran, "output": text[-TAIL:]}

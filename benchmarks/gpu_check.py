@@ -12,6 +12,7 @@ on the stream, so a call that the host issues more slowly than the GPU runs it t
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 from benchmarks import report
 from benchmarks.device_tests import run_sanitizer, run_tests
 from benchmarks.machine import describe, file_stem
-from benchmarks.tasks import PEER_ENVIRONMENT, run_micro, run_peer, run_workload
+from benchmarks.tasks import PEER_ENVIRONMENT, run_micro, run_peer, run_workload, warm_up
 from benchmarks.worker import Worker
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.workload import Sizes, Workload, scaled
@@ -29,12 +30,14 @@ from benchmarks.workloads.workload import Sizes, Workload, scaled
 RESULTS = Path(__file__).parent / "results"
 
 PARTS = ("tests", "workloads", "micro", "sanitizer")
+PEERS = ("cupy", "jax", "torch")
 RESERVED = {"tests": 0.0, "workloads": 60.0, "micro": 25.0, "sanitizer": 0.0}
 """Seconds that each part leaves for those after it."""
 MOST = {"tests": 0.35, "micro": 0.15, "sanitizer": 0.2}
 """Of the whole budget, what a part may take at most; workloads take the rest."""
-ROW_LIMIT = 30.0  # seconds of gpuscan's part of a row, and of one peer's
+ROW_LIMIT = 25.0  # seconds of gpuscan's part of a row, and of one peer's
 ROW_LEAST = 4.0
+WARM_UP_LIMIT = 60.0
 MUCH_MEMORY = 8e9  # bytes after which a library's process is ended, as some libraries keep what they have
 
 
@@ -43,6 +46,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=520, help="seconds; what does not fit is shortened or left out")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="numbers or names of workloads")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to run")
+    processes = max(min((os.cpu_count() or 2) // 2, 6), 1)
+    parser.add_argument("--processes", type=int, default=processes, help="that the tests are dealt out to")
     parser.add_argument("--skip-peers", action="store_true", help="measure gpuscan alone")
     parser.add_argument("--scale", type=int, default=1, help="divide the numbers of steps (or lanes) by this")
     parser.add_argument("--seconds", type=float, default=0.5, help="about how long to measure each call")
@@ -66,8 +71,9 @@ class Check:
         }
         self.path = options.output / f"gpu_check_{file_stem(self.results['machine'])}.json"
         peers = {**PEER_ENVIRONMENT, **({"JAX_PLATFORMS": "cpu"} if options.emulate else {})}
-        self.missing = {name for name in ("jax", "torch") if find_spec(name) is None}
-        self.workers = {"gpuscan": Worker(), **{name: Worker(peers) for name in ("cupy", "jax", "torch")}}
+        self.measured: dict[Any, dict[str, Any]] = {}
+        self.missing = {name for name in PEERS if find_spec(name) is None} | ({"cupy"} if options.emulate else set())
+        self.workers = {"gpuscan": Worker(), **{name: Worker(peers) for name in PEERS}}
 
     def left(self) -> float:
         return self.end - monotonic()
@@ -78,28 +84,30 @@ class Check:
         return min(self.left() - later, MOST.get(part, 1.0) * self.options.budget)
 
     def run(self) -> None:
-        for part in self.options.parts if not self.options.emulate else ("workloads",):
-            if self.limit(part) < ROW_LEAST:
-                print(f"\n{part}: left out, the time is up")
-                self.results[part] = [] if part == "workloads" else {"skipped": "the time was up"}
-                continue
-            getattr(self, part)()
-            self.save()
-        for worker in self.workers.values():
-            worker.stop()
+        try:
+            for part in self.options.parts if not self.options.emulate else ("workloads",):
+                if self.limit(part) < ROW_LEAST:
+                    print(f"\n{part}: left out, the time is up")
+                else:
+                    getattr(self, part)()
+                self.save()
+        finally:
+            for worker in self.workers.values():
+                worker.stop()
 
     def save(self) -> None:
-        self.results["left"] = self.left()
+        self.results["seconds_left"] = self.left()
         report.write_json(self.path, self.results)
 
     # ---- the parts
 
     def tests(self) -> None:
-        self.results["tests"] = run_tests(self.limit("tests"))
+        self.results["tests"] = run_tests(self.limit("tests"), self.options.processes)
         report.print_tests(self.results["tests"])
 
     def workloads(self) -> None:
         chosen = choose(self.options.only)
+        self.warm_up()
         end = monotonic() + self.limit("workloads")
         for done, workload in enumerate(chosen):
             # A row that is quick leaves its time to the others; a slow one may take three times its share.
@@ -108,6 +116,16 @@ class Check:
             self.results["workloads"].append(self.workload(workload, row_end))
             self.save()
         report.print_workloads(self.results["workloads"], self.options.emulate)
+
+    def warm_up(self) -> None:
+        """Start the processes; a library that cannot be used has no peers in this run."""
+        names = ["gpuscan"] if self.options.skip_peers else ["gpuscan", *(p for p in PEERS if p not in self.missing)]
+        for name in names:
+            limit = min(WARM_UP_LIMIT, max(self.left(), 1))
+            found = self.workers[name].run(warm_up, name, not self.options.emulate, limit=limit)
+            if "failed" in found:
+                self.missing.add(name)
+                print(f"{name} cannot be used: {found['failed']}", flush=True)
 
     def workload(self, workload: Workload, end: float) -> dict[str, Any]:
         """Return what is found of one workload and its peers before `end`."""
@@ -133,11 +151,14 @@ class Check:
         found = []
         for index, peer in enumerate(workload.peers):
             on_gpu = not self.options.emulate
-            if peer.library in self.missing or (peer.library == "cupy" and not on_gpu):
+            if peer.library in self.missing:
                 continue
             record = {"name": peer.name, "library": peer.library, "dtype": peer.dtype}
-            arguments = (workload.name, index, sizes, on_gpu, self.options.seconds)
-            found.append({**record, **self.ask(peer.library, end, run_peer, *arguments)})
+            key = (peer.make, tuple(sizes.items()))  # two programs for one thing have the same peers
+            if key not in self.measured:
+                arguments = (workload.name, index, sizes, on_gpu, self.options.seconds)
+                self.measured[key] = {**record, **self.ask(peer.library, end, run_peer, *arguments)}
+            found.append(self.measured[key])
         return found
 
     def ask(self, who: str, end: float, task: Any, *arguments: Any) -> dict[str, Any]:
@@ -190,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     machine = check.results["machine"]
     print(f"{machine['device']}, driver {machine['driver']}, {machine['date']}", flush=True)
     if check.missing and not check.options.skip_peers:
-        print(f"without peers in {' and '.join(sorted(check.missing))}: not installed")
+        print(f"without peers in {', '.join(sorted(check.missing))}: not to be had here")
     check.run()
     print(f"\nwritten: {check.path}")
     print(f"written: {report.draw(check.path.with_suffix('.png'), check.results)}")

@@ -139,14 +139,14 @@ def draw(path: Path, results: Record) -> str:
     right.axvline(1, color="black", linewidth=0.8)
     right.set_xlabel("best peer's time / time: right of 1 gpuscan is faster")
     right.grid(axis="x", which="both", alpha=0.3)
-    right.legend(loc="lower right")
+    right.legend(**ABOVE)
     for k, row in enumerate(rows):
         if row.get("time") is None:
             left.text(
                 0.01, k, row.get("failed", "not run").splitlines()[0][:60], va="center", fontsize=7, color="tab:red"
             )
     handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in (ONE_LAUNCH, FROM_HOST)]
-    left.legend(handles, ["kernels", "driven from the host"], loc="lower right")
+    left.legend(handles, ["kernels", "driven from the host"], **ABOVE)
     emulated = ", emulated: times mean nothing" if results["emulated"] else ""
     figure.suptitle(
         f"{machine['device']}, driver {machine['driver']}, {machine['date']}, {machine['commit']}{emulated}"
@@ -156,6 +156,7 @@ def draw(path: Path, results: Record) -> str:
     return str(path)
 
 
+ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2, "frameon": False}
 ONE_LAUNCH, FROM_HOST = "tab:green", "tab:orange"
 
 

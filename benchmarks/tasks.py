@@ -38,6 +38,33 @@ def find(name: str) -> Workload:
     return next(w for w in WORKLOADS if w.name == name)
 
 
+def warm_up(library: str, on_gpu: bool) -> Iterator[Record]:
+    """Import a library and use its device once, which takes long on a machine that has just been started.
+
+    Raises
+    ------
+    RuntimeError
+        If the library finds no GPU though there is one.
+    """
+    if library == "torch":
+        import torch
+
+        if on_gpu and not torch.cuda.is_available():
+            raise RuntimeError("PyTorch finds no GPU")
+        torch.zeros(1, device="cuda" if on_gpu else "cpu").sum().item()
+    elif library == "jax":
+        import jax
+
+        if on_gpu and jax.default_backend() == "cpu":
+            raise RuntimeError("JAX finds no GPU")
+        jax.block_until_ready(jax.numpy.zeros(1) + 1)
+    if on_gpu:  # all of them get their inputs from it
+        import cupy
+
+        cupy.zeros(1, DTYPE).get()
+    yield {"stage": "all"}
+
+
 # ---- inputs
 
 
