@@ -31,7 +31,8 @@ def run_commands(commands: Sequence[list[str]], limit: float) -> list[tuple[int 
     list
         Of each its exit code, None if it was stopped after `limit` seconds, and all that it printed till then.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
     end = monotonic() + limit
     with ExitStack() as files:
         outputs = [files.enter_context(tempfile.TemporaryFile()) for _ in commands]

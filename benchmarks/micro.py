@@ -19,6 +19,7 @@ import gpuscan.tensor as gt
 from benchmarks.events import cupy_times, measured
 from benchmarks.hand import Array, HandKernel, Number
 from benchmarks.workloads.philox import PHILOX
+from gpuscan.cuda.launch import describe_gpu
 from gpuscan.cuda.source import splice
 
 WORDS = splice('#include "base.cuh"')
@@ -235,9 +236,7 @@ KERNELS: tuple[HandKernel, ...] = (
 
 
 def sms() -> int:
-    import cupy
-
-    return int(cupy.cuda.Device().attributes["MultiProcessorCount"])
+    return describe_gpu().sms
 
 
 def filled(count: int, dtype: str) -> Any:
@@ -409,7 +408,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("tagged words, all SMs to all", "us", "0.56-0.65", lambda: 1e6 * tagged_words()),
     Measurement("hop from SM to SM", "us", "0.56", lambda: 1e6 * hop()),
     *(
-        Measurement(f"cluster barrier, {n} blocks", "us", expected, lambda n=n: 1e6 * cluster_sync(n))  # type: ignore[misc]
+        Measurement(f"cluster barrier, {n} blocks", "us", expected, lambda n=n: 1e6 * cluster_sync(n))
         for n, expected in ((2, ""), (4, "below 0.51"), (8, "below 0.65"), (16, ""))
     ),
     Measurement("__syncthreads, 256 threads", "ns", "20-30", lambda: 1e9 * block_barrier(256)),

@@ -13,6 +13,10 @@ DEFAULT = ("elementwise", "linear_recurrence_gradient", "gbm", "lorenz")
 
 
 def main(names: list[str], device: str = "cuda") -> None:
+    if device == "cuda":
+        import cupy
+
+        cupy.cuda.set_allocator(None)  # in a pool, an index outside of one array is inside of another
     for name in names or DEFAULT:
         workload = find(name)
         inputs = inputs_of(workload, workload.test, on_gpu=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -216,12 +217,7 @@ def run_peer(name: str, index: int, sizes: Sizes, on_gpu: bool, seconds: float) 
 def _jax_arrays(arrays: Arrays, on_gpu: bool) -> Arrays:
     import jax.numpy as jnp
 
-    if not on_gpu:
-        return [jnp.asarray(a) for a in arrays]
-    try:
-        return [jnp.from_dlpack(a) for a in arrays]
-    except Exception:
-        return [jnp.asarray(to_host(a)) for a in arrays]
+    return [_shared(a, jnp.from_dlpack, jnp.asarray) if on_gpu else jnp.asarray(a) for a in arrays]
 
 
 def _torch_arrays(arrays: Arrays, on_gpu: bool) -> Arrays:
@@ -229,12 +225,16 @@ def _torch_arrays(arrays: Arrays, on_gpu: bool) -> Arrays:
 
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    if not on_gpu:
-        return [torch.as_tensor(a) for a in arrays]
+    copied = partial(torch.as_tensor, device="cuda" if on_gpu else "cpu")
+    return [_shared(a, torch.from_dlpack, copied) if on_gpu else copied(a) for a in arrays]
+
+
+def _shared(array: Any, share: Callable[[Any], Any], copy: Callable[[Any], Any]) -> Any:
+    """Return an array of CuPy's as another library's: the same memory if that will have it, else by way of the host."""
     try:
-        return [torch.from_dlpack(a) for a in arrays]
+        return share(array)
     except Exception:
-        return [torch.as_tensor(to_host(a), device="cuda") for a in arrays]
+        return copy(to_host(array))
 
 
 def _peer_memory(library: str, on_gpu: bool) -> int | None:

@@ -72,7 +72,7 @@ WORKLOAD = Workload(
     floor=floor,
     full=dict(lanes=2**17, steps=10_000),
     test=dict(lanes=37, steps=6),
-    check=Lanes((0, 0), (0, 0), ends=False),
+    check=Lanes((0, 0), (0, 0), anywhere=False),
     tolerance=5e-6,  # normals are the same to 4 units in the last place, and rho shrinks what came before
     peers=(Peer("jax.lax.scan, threefry", "jax", jax_peer, same_draws=False),),
 )

@@ -145,10 +145,10 @@ def test_shorter_runs_have_whole_inputs(workload):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_lanes_are_taken_from_both_ends():
-    assert Lanes((0,), (0,)).picked(3, 10) == (slice(2), slice(9, 10))
-    assert Lanes((0,), (0,), ends=False).picked(3, 10) == (slice(3), slice(10, 10))
-    assert Lanes((0,), (0,)).picked(30, 10) == (slice(10),)
+def test_lanes_are_taken_from_all_over_or_from_the_front():
+    assert list(range(10))[Lanes((0,), (0,)).picked(3, 10)] == [0, 3, 6, 9]
+    assert list(range(10))[Lanes((0,), (0,), anywhere=False).picked(3, 10)] == [0, 1, 2]
+    assert list(range(10))[Lanes((0,), (0,)).picked(30, 10)] == list(range(10))
 
 
 FLOORS = {  # milliseconds on an H200

@@ -37,7 +37,8 @@ def test_float32_is_near_the_reference(workload):
 
 
 @by_name
-def test_the_emulator_equals_the_cpu(workload):
-    found = run(workload, "emulator", "float32")
-    # The last place of exp, log, sin and cos differs between NumPy and the C library.
+@pytest.mark.parametrize("device", ["emulator", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_devices_agree_with_the_cpu(workload, device):
+    found = run(workload, device, "float32")
+    # The last place of exp, log, sin and cos differs between NumPy, the C library and a GPU.
     assert worst_error(found, run(workload, "cpu", "float32")) <= workload.tolerance
