@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import print_table
+
+COMMON_ERRORS = 12
 
 Record = Mapping[str, Any]
 
@@ -47,7 +50,19 @@ def print_workloads(rows: Iterable[Record], emulated: bool) -> None:
     """Print a line a workload, and below why those failed that did."""
     rows = list(rows)
     print(f"\nworkloads{', emulated: wall time at test sizes, which no floor is about' if emulated else ''}")
-    head = ["row", "ms", "floor, ms", "floor/time", "best peer", "peer/time", "16-bit/time", "loops", "GB", "error"]
+    head = [
+        "row",
+        "ms",
+        "floor, ms",
+        "floor/time",
+        "best peer",
+        "its ms",
+        "peer/time",
+        "16-bit/time",
+        "loops",
+        "GB",
+        "error",
+    ]
     table = []
     for row in rows:
         best = best_peer(row)
@@ -58,6 +73,7 @@ def print_workloads(rows: Iterable[Record], emulated: bool) -> None:
                 number(1e3 * row["floor"], ".3f"),
                 number(share(row), ".2f"),
                 best[0] if best else "-",
+                number(1e3 * best[1] if best else None, ".3f"),
                 number(ratio(row), ".2f"),
                 number(ratio(row, wide=False), ".2f"),
                 launches(row),
@@ -91,12 +107,18 @@ def print_micro(records: Iterable[Record]) -> None:
 
 
 def print_tests(record: Record) -> None:
-    """Print how the tests ended, with the names of those that failed."""
+    """Print how the tests ended, the names of those that failed, and what their errors say most often."""
     what = ", ".join(f"{record[kind]} {kind}" for kind in ("passed", "failed", "error", "skipped"))
     end = "" if record["finished"] else "; stopped by the time limit"
     print(f"\ntests marked cuda: {what}, of {record['selected']} selected{end}")
     for name in record["failures"]:
         print(f"  {name}")
+    lines = record["output"].splitlines()
+    said = Counter(line for line in lines if line.startswith("E  ")).most_common(COMMON_ERRORS)
+    for line, times in said:
+        print(f"  {times} times: {line[1:].strip()[:300]}")
+    if not record["selected"]:
+        print("\n".join(lines[-COMMON_ERRORS:]))
 
 
 def print_sanitizer(records: Iterable[Record]) -> None:
@@ -130,6 +152,7 @@ def draw(path: Path, results: Record) -> str:
     places = range(len(rows))
     left.barh(places, [share(r) or 0 for r in rows], color=[_colour(r) for r in rows])
     left.set_yticks(places, [f"{r['row']} {r['name']}" for r in rows])
+    left.margins(y=0.01)
     left.set_xlabel("floor / time: 1 is the least time an H200 permits")
     left.axvline(1, color="black", linewidth=0.8)
     for wide, marker, label in ((True, "o", "best float32 peer"), (False, "x", "best 16-bit peer")):

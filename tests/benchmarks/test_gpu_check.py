@@ -88,10 +88,19 @@ def test_micro_and_tests_are_printed(capsys):
     report.print_micro([{"name": "hop", "unit": "us", "expected": "0.6", "value": 0.61}])
     report.print_micro([{"name": "clusters", "unit": "", "expected": "", "error": "CUDADriverError: no"}])
     counts = {"passed": 3, "failed": 1, "error": 0, "skipped": 0}
-    report.print_tests({**counts, "selected": 5, "finished": False, "failures": ["tests/a.py::test_b"]})
+    output = "E   ValueError: twice\nE   ValueError: twice\n"
+    failures = ["tests/a.py::test_b"]
+    report.print_tests({**counts, "selected": 5, "finished": False, "failures": failures, "output": output})
     report.print_sanitizer([{"tool": "memcheck", "clean": False, "exit_code": 86, "ran": ["gbm"]}])
     out = capsys.readouterr().out
-    for part in ("0.61", "clusters: CUDADriverError: no", "of 5 selected; stopped", "test_b", "memcheck: ERRORS"):
+    for part in (
+        "0.61",
+        "clusters: CUDADriverError: no",
+        "of 5 selected; stopped",
+        "test_b",
+        "2 times: ValueError",
+        "memcheck: ERRORS",
+    ):
         assert part in out
 
 
