@@ -130,6 +130,7 @@ def print_sanitizer(records: Iterable[Record]) -> None:
         else:
             verdict = "clean" if r["clean"] else "stopped by the time limit" if r["exit_code"] is None else "ERRORS"
             print(f"sanitizer, {r['tool']}: {verdict}; ran {', '.join(r['ran']) or 'nothing'}")
+            print(*(f"  {line}" for line in r["summary"]), sep="\n")
 
 
 def write_json(path: Path, results: Record) -> None:

@@ -91,7 +91,8 @@ def test_micro_and_tests_are_printed(capsys):
     output = "E   ValueError: twice\nE   ValueError: twice\n"
     failures = ["tests/a.py::test_b"]
     report.print_tests({**counts, "selected": 5, "finished": False, "failures": failures, "output": output})
-    report.print_sanitizer([{"tool": "memcheck", "clean": False, "exit_code": 86, "ran": ["gbm"]}])
+    verdict = {"clean": False, "exit_code": 86, "ran": ["gbm"], "summary": ["ERROR SUMMARY: 2 errors"]}
+    report.print_sanitizer([{"tool": "memcheck", **verdict}])
     out = capsys.readouterr().out
     for part in (
         "0.61",
@@ -136,6 +137,15 @@ def test_outcomes_are_read_from_what_pytest_prints():
 def test_a_missing_sanitizer_is_said(monkeypatch):
     monkeypatch.setattr("benchmarks.device_tests.find_sanitizer", lambda: None)
     assert "not installed" in run_sanitizer("memcheck", [], 1)["skipped"]
+
+
+def test_what_the_sanitizer_says_is_kept(monkeypatch, tmp_path):
+    stand_in = tmp_path / "compute-sanitizer"
+    stand_in.write_text("#!/bin/sh\necho ran gbm\necho '========= ERROR SUMMARY: 1 error'\nexit 86\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    found = run_sanitizer("memcheck", ["gbm"], 20)
+    assert (found["clean"], found["ran"], found["summary"]) == (False, ["gbm"], ["ERROR SUMMARY: 1 error"])
 
 
 # ---- sizes and lanes

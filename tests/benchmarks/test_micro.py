@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks import micro
+from benchmarks.workloads import diffusions
 from gpuscan.cuda import emulator
 from gpuscan.cuda.launch import compile_kernel
+from gpuscan.tensor.random.philox import philox4x32
 
 
 @pytest.mark.nvrtc
@@ -45,3 +47,25 @@ def test_ping_pong():
     run(micro.PING_PONG, 2, 1, words, flag, 5)
     assert words[[0, 32]].tolist() == [5, 5]
     assert not flag
+
+
+def test_random_words_are_philox():
+    out = np.zeros(64, "uint32")
+    run(micro.RANDOM_WORDS, 2, 32, out, 3)
+    element, zero = np.arange(64, dtype="uint64"), np.zeros(64, "uint64")
+    expected = np.zeros(64, "uint64")
+    for k in range(3):
+        for word in philox4x32((element, zero, zero + np.uint64(k), zero), (7, 11)):
+            expected ^= word
+    assert np.array_equal(out, expected)
+
+
+def test_brownian_motion_by_hand_has_its_moments():
+    lanes, steps = 4096, 16
+    start, out = np.zeros(lanes, "float32"), np.empty(lanes, "float32")
+    run(diffusions.KERNEL, lanes // 256, 256, start, out, lanes, steps)
+    path = np.log(out.astype("float64"))
+    variance = diffusions.SIGMA**2 * diffusions.DT * steps
+    assert abs(path.var() / variance - 1) < 4 * np.sqrt(2 / lanes)
+    mean = (diffusions.MU - diffusions.SIGMA**2 / 2) * diffusions.DT * steps
+    assert abs(path.mean() - mean) < 4 * np.sqrt(variance / lanes)
