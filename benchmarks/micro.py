@@ -122,16 +122,21 @@ PING_PONG = HandKernel(
 )
 
 
-def cluster_barrier(size: int) -> HandKernel:
-    """Return a kernel of clusters of `size` blocks that do nothing but wait for each other."""
+def cluster_barrier(size: int, fenced: bool = True) -> HandKernel:
+    """Return a kernel of clusters of `size` blocks that do nothing but wait for each other.
+
+    With `fenced` False no memory is ordered by it: what the compiler makes of the other kind holds a fence for the
+    whole GPU, and the difference is that fence's price.
+    """
+    arrive = "release" if fenced else "relaxed"
     return HandKernel(
-        f"cluster_barrier_{size}",
+        f"cluster_barrier_{size}_{arrive}",
         (Array("a", writes=True), Number("steps")),
-        """
-    for (int k = 0; k < steps; ++k) {
-        asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-        asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-    }
+        f"""
+    for (int k = 0; k < steps; ++k) {{
+        asm volatile("barrier.cluster.arrive.{arrive}.aligned;" ::: "memory");
+        asm volatile("barrier.cluster.wait.aligned;" ::: "memory");
+    }}
     """,
         qualifiers=f"__cluster_dims__({size}, 1, 1)",
     )
@@ -228,6 +233,7 @@ KERNELS: tuple[HandKernel, ...] = (
     *(many_arguments(count) for count in (8, 16)),
     *(BARRIER, TAGGED, PING_PONG, BLOCK_BARRIER, RANDOM_WORDS, ACCURATE_TANH, FAST_TANH, SAME_32_KB),
     *(cluster_barrier(size) for size in (2, 4, 8, 16)),
+    cluster_barrier(8, fenced=False),
 )
 """All that compile for sm_90; `HOPPER_ONLY` needs sm_90a."""
 
@@ -349,10 +355,10 @@ def hop() -> float:
 NON_PORTABLE_CLUSTER = 14  # CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED
 
 
-def cluster_sync(size: int) -> float:
+def cluster_sync(size: int, fenced: bool = True) -> float:
     import cupy
 
-    kernel, array = cluster_barrier(size).load(), filled(1, "float32")
+    kernel, array = cluster_barrier(size, fenced).load(), filled(1, "float32")
     if size > 8:
         cupy.cuda.driver.funcSetAttribute(kernel.kernel.ptr, NON_PORTABLE_CLUSTER, 1)
     return step_time(lambda steps: kernel((size,), (THREADS,), (array, np.int32(steps))), 1000)
@@ -411,6 +417,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         Measurement(f"cluster barrier, {n} blocks", "us", expected, lambda n=n: 1e6 * cluster_sync(n))
         for n, expected in ((2, ""), (4, "below 0.51"), (8, "below 0.65"), (16, ""))
     ),
+    Measurement("cluster barrier, 8 blocks, no fence", "us", "", lambda: 1e6 * cluster_sync(8, fenced=False)),
     Measurement("__syncthreads, 256 threads", "ns", "20-30", lambda: 1e9 * block_barrier(256)),
     Measurement("__syncthreads, 1024 threads", "ns", "", lambda: 1e9 * block_barrier(1024)),
     Measurement("Philox", "T words/s", "2-3", lambda: rate(RANDOM_WORDS, "uint32", 4) / 1e12),
