@@ -16,7 +16,6 @@ TENSOR_16 = 790e12  # the same of products of 16-bit matrices, measured with cuB
 ISSUE = SMS * 128 * CLOCK  # instructions of lanes per second
 SPECIAL = SMS * 16 * CLOCK  # ex2, lg2, rcp, rsq, sin and their like per second
 HOP = 0.65e-6  # from a store on one SM to a load that sees it on another
-FMA_CLOCKS = 4  # until the result of a multiply-add can be used
 
 # Instructions a step takes, counted in sm_90's code.
 TANH = 17
