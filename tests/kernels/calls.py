@@ -118,7 +118,7 @@ def _text(i: int, call: Call, threads: int, offset: int) -> tuple[str, int]:
     lines += ["        team.sync();\n", f"        {returned}gs::{call.text};\n"]
     for a in arrays:
         if a.writes:
-            what = f"{C_TYPES[a.dtype]}({a.name}[e])"
+            what = f"static_cast<{C_TYPES[a.dtype]}>({a.name}[e])"
             lines.append(_loop(a.size, threads, f"{a.name}_{i}[blockIdx.x * {a.size} + e] = {what}"))
     return "".join([*lines, "    }\n"]), offset
 
