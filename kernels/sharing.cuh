@@ -50,12 +50,16 @@ __device__ __forceinline__ void put(Array array, int index, T value) {
     if constexpr (FLAT) {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
-            T const old = array[i];
-            array[i] = i == index ? value : old;
+            if (i == index) array[i] = value;
         }
     } else {
         array[index] = value;
     }
+}
+
+template <int COUNT, bool FLAT, class T, class Team, class Array>
+__device__ __forceinline__ void fill(Team& team, Array array, T value) {
+    each<COUNT, FLAT>(team, [&](int e) { array[e] = value; });
 }
 
 template <int COUNT, bool FLAT, class T, class Team, class In, class Out>
