@@ -28,7 +28,8 @@ constexpr __device__ Pair pair_of(int round, int i) {
     return one < other ? Pair{one, other} : Pair{other, one};
 }
 
-constexpr int MOST_SWEEPS = 30;  // they take 5 to 10
+constexpr int MOST_SWEEPS = 40;  // 5 to 10 are usual, of 32 rows of very different sizes some 20
+constexpr int MOST_FLAT_ROWS = 6;  // of 8, a thread's written out rounds take 7 seconds to compile
 
 template <class T>
 constexpr __device__ T unit_roundoff() { return sizeof(T) == 4 ? T(0x1p-24) : T(0x1p-53); }
@@ -149,7 +150,7 @@ __device__ __forceinline__ bool rotate_symmetric(Team& team, int round, W w, V v
 // triangle is read; all NaN if it has an element that is not finite. work[N * N + N + 1]
 template <int N, bool LOWER, class T, class Team, class A, class Values, class Vectors, class Work>
 __device__ __forceinline__ void eigh(Team& team, A a, Values values, Vectors vectors, Work work) {
-    constexpr bool FLAT = N <= 8 && is_flat<Team, T>(2 * N * N);
+    constexpr bool FLAT = N <= MOST_FLAT_ROWS && is_flat<Team, T>(2 * N * N);
     auto const v = work, turns = work + N * N;
     bool finite = true;
     each<N * N, FLAT>(team, [&](int e) {
@@ -194,6 +195,10 @@ __device__ __forceinline__ void eigh(Team& team, A a, Values values, Vectors vec
 // The columns of b[L, K], the matrix or its transpose, L >= K, are rotated until they are orthogonal: their norms are
 // then the singular values (Hestenes' one-sided method), and the rotations' product v[K, K] the vectors of that side.
 
+// Norms up to this, of columns with elements up to 1, are of squares that are not exact: such a column has no direction.
+template <class T>
+constexpr __device__ T least_norm() { return sizeof(T) == 4 ? T(1e-15) : T(1e-145); }
+
 // One round of rotations. Whether there were any.
 template <int L, int K, bool VECTORS, bool FLAT, class T, class Team, class B, class V>
 __device__ __forceinline__ bool rotate_columns(Team& team, int round, B b, V v) {
@@ -209,8 +214,10 @@ __device__ __forceinline__ bool rotate_columns(Team& team, int round, B b, V v) 
             off += low * high;
             second += high * high;
         }
-        // No smaller than the rounding errors of the sums.
-        if (!(abs(off) > T(L) * unit_roundoff<T>() * sqrt(first) * sqrt(second))) return;
+        T const low_norm = sqrt(first), high_norm = sqrt(second);
+        if (low_norm <= least_norm<T>() || high_norm <= least_norm<T>()) return;
+        // As far as the rounding errors of the sums let one tell.
+        if (abs(off) <= T(L) * unit_roundoff<T>() * low_norm * high_norm) return;
         rotated = true;
         Rotation<T> turn;
         turn.diagonalize(first, off, second);
@@ -291,7 +298,7 @@ __device__ __forceinline__ void scale_by(Team& team, X x, T scale) {
 template <int M, int N, class T, class Team, class A, class S, class Work>
 __device__ __forceinline__ bool singular_values(Team& team, A a, S s, Work work) {
     constexpr int K = M < N ? M : N;
-    constexpr bool FLAT = M <= 8 && N <= 8 && is_flat<Team, T>(M * N);
+    constexpr bool FLAT = M <= MOST_FLAT_ROWS && N <= MOST_FLAT_ROWS && is_flat<Team, T>(M * N);
     T const largest = largest_size<M * N, FLAT, T>(team, a);
     if (!is_finite(largest)) {
         fill<K, FLAT, T>(team, s, not_a_number<T>());
@@ -304,10 +311,6 @@ __device__ __forceinline__ bool singular_values(Team& team, A a, S s, Work work)
     scale_by<K, FLAT, T>(team, s, largest);
     return true;
 }
-
-// Norms up to this, of columns with elements up to 1, are of squares that are not exact: such a column has no direction.
-template <class T>
-constexpr __device__ T least_norm() { return sizeof(T) == 4 ? T(1e-15) : T(1e-145); }
 
 // Vectors of L elements, as columns of array[L, COUNT] or, if !UPRIGHT, as rows of array[COUNT, L].
 template <class T, class Array, int L, int COUNT, bool UPRIGHT>
@@ -393,7 +396,7 @@ __device__ __forceinline__ void write_vectors(Team& team, B b, V v, S s, Order o
 template <int M, int N, bool FULL, class T, class Team, class A, class U, class S, class VH, class Work>
 __device__ __forceinline__ bool svd(Team& team, A a, U u, S s, VH vh, Work work) {
     constexpr int L = M < N ? N : M, K = M < N ? M : N, COUNT = FULL ? L : K;
-    constexpr bool FLAT = L <= 8 && is_flat<Team, T>(L * K + K * K + L * COUNT);
+    constexpr bool FLAT = L <= MOST_FLAT_ROWS && is_flat<Team, T>(L * K + K * K + L * COUNT);
     T const largest = largest_size<M * N, FLAT, T>(team, a);
     if (!is_finite(largest)) {
         fill<(FULL ? M : K) * M, FLAT, T>(team, u, not_a_number<T>());

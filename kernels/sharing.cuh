@@ -19,6 +19,9 @@ __device__ __forceinline__ void each(Team& team, int first, int last, Body body)
         for (int e = 0; e < COUNT; ++e) {
             if (e >= first && e < last) body(e);
         }
+    } else if constexpr (Team::threads == 1) {
+#pragma unroll 1
+        for (int e = first; e < last; ++e) body(e);
     } else {
         for (int e = first + team.thread; e < last; e += Team::threads) body(e);
     }

@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuscan.cuda.emulator import load
+from gpuscan.cuda.emulator import find_compiler, load
 from gpuscan.cuda.kernel import C_TYPES, Kernel, Parameter
 from gpuscan.cuda.launch import compile_kernel
 from gpuscan.cuda.source import splice
+from gpuscan.errors import KernelError
+
+try:
+    find_compiler()
+except KernelError as error:
+    pytest.skip(str(error), allow_module_level=True)
 
 TEAMS = {"thread": ("ThreadTeam", 1), "warp": ("WarpTeam<32, 1>", 32), "block": ("BlockTeam<64, 64, 1>", 64)}
 """C++ type and number of threads."""
+
+FLOATS = ("float32", "float64")
 
 REDUCTION_BYTES = 512  # of kernels/team.cuh
 

@@ -6,28 +6,16 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from gpuscan.cuda.emulator import find_compiler
-from gpuscan.errors import KernelError
-from tests.kernels.calls import TEAMS, Call, compile_with_nvrtc, run
-
-try:
-    find_compiler()
-except KernelError as error:
-    pytest.skip(str(error), allow_module_level=True)
+from gpuscan.cuda.kernel import C_TYPES
+from tests.kernels.calls import FLOATS, TEAMS, Call, compile_with_nvrtc, run
 
 FILES = ["matrices.cuh"]
 SIZES = {"thread": (1, 2, 3, 4, 5, 8, 16), "warp": (1, 2, 3, 5, 16, 32), "block": (1, 4, 8, 16, 32)}
-C = {"float32": "float", "float64": "double"}
 BATCH = 4
 
 
-@pytest.fixture(params=TEAMS)
-def team(request):
-    return request.param
-
-
 def cases(team):
-    return [(n, dtype) for n in SIZES[team] for dtype in C]
+    return [(n, dtype) for n in SIZES[team] for dtype in FLOATS]
 
 
 # ---- Matrices, and how well they can be known.
@@ -74,7 +62,7 @@ def assert_near(result, expected, condition, dtype, factor=4.0):
 def inverse_of(a):
     n, dtype = a.shape[-1], str(a.dtype)
     out = {"x": (dtype, n * n), "returned": ("bool", 1)}
-    return Call(f"inverse<{n}, {C[dtype]}>(team, a, x, work)", {"a": a}, out, n * n)
+    return Call(f"inverse<{n}, {C_TYPES[dtype]}>(team, a, x, work)", {"a": a}, out, n * n)
 
 
 def test_inverse(team):
@@ -88,13 +76,13 @@ def test_inverse(team):
 def solution_of(a, b):
     n, columns, dtype = *b.shape[1:], str(a.dtype)
     out = {"x": (dtype, n * columns), "returned": ("bool", 1)}
-    return Call(f"solve<{n}, {columns}, {C[dtype]}>(team, a, b, x, work)", {"a": a, "b": b}, out, n * n)
+    return Call(f"solve<{n}, {columns}, {C_TYPES[dtype]}>(team, a, b, x, work)", {"a": a, "b": b}, out, n * n)
 
 
 def test_solve(team):
     calls = [
         solution_of(general(n, dtype), right_sides(n, columns, dtype))
-        for (n, dtype), columns in zip(cases(team), [1, 3, 1, 17] * len(C) * len(SIZES[team]), strict=False)
+        for (n, dtype), columns in zip(cases(team), [1, 3, 1, 17] * len(FLOATS) * len(SIZES[team]), strict=False)
     ]
     for call, out in zip(calls, run(FILES, team, calls), strict=True):
         a, b = call.inputs["a"], call.inputs["b"]
@@ -147,7 +135,7 @@ def test_solve_triangular(team):
             a = right_sides(n, n, dtype) / n + 2 * np.eye(n, dtype=dtype)  # the other triangle is not 0
             b = right_sides(n, i % 3 + 1, dtype)
             flags = ", ".join(str(int(flag)) for flag in (lower, trans, unit))
-            text = f"solve_triangular<{n}, {b.shape[2]}, {flags}, {C[dtype]}>(team, a, b, x)"
+            text = f"solve_triangular<{n}, {b.shape[2]}, {flags}, {C_TYPES[dtype]}>(team, a, b, x)"
             out = {"x": (dtype, b[0].size), "returned": ("bool", 1)}
             calls.append(Call(text, {"a": a, "b": b}, out))
             options = dict(lower=lower, trans=int(trans), unit_diagonal=unit)
@@ -181,8 +169,8 @@ def determinants_of(a):
     n, dtype = a.shape[-1], str(a.dtype)
     log_out = {"s": (dtype, 1), "x": (dtype, 1)}
     return [
-        Call(f"determinant<{n}, {C[dtype]}>(team, a, x, work)", {"a": a}, {"x": (dtype, 1)}, n * n),
-        Call(f"sign_and_log_determinant<{n}, {C[dtype]}>(team, a, s, x, work)", {"a": a}, log_out, n * n),
+        Call(f"determinant<{n}, {C_TYPES[dtype]}>(team, a, x, work)", {"a": a}, {"x": (dtype, 1)}, n * n),
+        Call(f"sign_and_log_determinant<{n}, {C_TYPES[dtype]}>(team, a, s, x, work)", {"a": a}, log_out, n * n),
     ]
 
 
@@ -216,7 +204,9 @@ def test_determinants_of_singular_matrices(team):
 
 def cholesky_of(a):
     n, dtype = a.shape[-1], str(a.dtype)
-    return Call(f"cholesky<{n}, {C[dtype]}>(team, a, x)", {"a": a}, {"x": (dtype, n * n), "returned": ("bool", 1)})
+    return Call(
+        f"cholesky<{n}, {C_TYPES[dtype]}>(team, a, x)", {"a": a}, {"x": (dtype, n * n), "returned": ("bool", 1)}
+    )
 
 
 def test_cholesky(team):

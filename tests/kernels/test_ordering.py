@@ -5,26 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpuscan.cuda.emulator import find_compiler
 from gpuscan.cuda.kernel import C_TYPES
-from gpuscan.errors import KernelError
-from tests.kernels.calls import TEAMS, Call, compile_with_nvrtc, run
-
-try:
-    find_compiler()
-except KernelError as error:
-    pytest.skip(str(error), allow_module_level=True)
+from tests.kernels.calls import Call, compile_with_nvrtc, run
 
 FILES = ["ordering.cuh"]
 BATCH = 3
 SHAPES = [(1, 1, 1), (1, 2, 1), (2, 3, 2), (1, 4, 1), (3, 5, 1), (1, 8, 1), (1, 16, 1), (1, 33, 1), (2, 70, 3)]
 DTYPES = ["float64", "float32", "int64", "bool", "uint8"]
 CASES = list(zip(SHAPES, DTYPES * 2, strict=False)) + [((1, 7, 2), dtype) for dtype in DTYPES]
-
-
-@pytest.fixture(params=TEAMS)
-def team(request):
-    return request.param
 
 
 def values(shape, dtype):

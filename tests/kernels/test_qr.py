@@ -5,24 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpuscan.cuda.emulator import find_compiler
-from gpuscan.errors import KernelError
-from tests.kernels.calls import TEAMS, Call, compile_with_nvrtc, run
-
-try:
-    find_compiler()
-except KernelError as error:
-    pytest.skip(str(error), allow_module_level=True)
+from gpuscan.cuda.kernel import C_TYPES
+from tests.kernels.calls import FLOATS, Call, compile_with_nvrtc, run
 
 FILES = ["qr.cuh"]
 SHAPES = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 3), (3, 5), (8, 8), (7, 1), (1, 6), (16, 16), (20, 6)]
-C = {"float32": "float", "float64": "double"}
 BATCH = 5
-
-
-@pytest.fixture(params=TEAMS)
-def team(request):
-    return request.param
 
 
 def shapes(team):
@@ -42,13 +30,13 @@ def matrices(m, n, dtype):
 def factors_of(a, complete):
     m, n, dtype = *a.shape[1:], str(a.dtype)
     inner = m if complete else min(m, n)
-    text = f"qr<{m}, {n}, {str(complete).lower()}, {C[dtype]}>(team, a, q, r, work)"
+    text = f"qr<{m}, {n}, {str(complete).lower()}, {C_TYPES[dtype]}>(team, a, q, r, work)"
     return Call(text, {"a": a}, {"q": (dtype, m * inner), "r": (dtype, inner * n)}, m * n + 2 * min(m, n))
 
 
 @pytest.mark.parametrize("complete", [False, True])
 def test_qr(team, complete):
-    calls = [factors_of(matrices(*shape, dtype), complete) for shape in shapes(team) for dtype in C]
+    calls = [factors_of(matrices(*shape, dtype), complete) for shape in shapes(team) for dtype in FLOATS]
     for call, out in zip(calls, run(FILES, team, calls), strict=True):
         a = call.inputs["a"].astype("float64")
         q, r = (
