@@ -11,27 +11,29 @@ namespace gs {
 
 // ---- elimination with partial pivoting
 
-// What step k does to a column: rows k and `pivot_row` change places, the new row k is multiplied by `scale`, and times
-// its factor subtracted from each row below. `factors` is column k as it was before.
+// What step k does to a column: rows k and `pivot_row` change places, and the new row k is subtracted from those below,
+// times what makes column k zero there. `factors` is that column as it was before, `scale` the pivot's reciprocal.
 template <int N, bool FLAT, class T, class Factors, class Column>
 __device__ __forceinline__ void eliminate_in(Factors factors, Column column, int j, int stride, int k, int pivot_row,
                                              T scale) {
     T const top = column[k * stride + j], top_factor = factors[k * N + k];
-    T const pivotal = pick<N, FLAT, T>(column, pivot_row, k, j, stride) * scale;
+    T const pivotal = pick<N, FLAT, T>(column, pivot_row, k, j, stride);
 #pragma unroll(FLAT ? N : 1)
     for (int i = FLAT ? 0 : k + 1; i < N; ++i) {
         if (i > k) {
             T const own = column[i * stride + j], own_factor = factors[i * N + k];
             bool const moves = i == pivot_row;
-            column[i * stride + j] = (moves ? top : own) - (moves ? top_factor : own_factor) * pivotal;
+            // As in LAPACK, this is the side that is scaled: of equal rows the product in brackets is 1, but for the
+            // reciprocal's rounding, so that exactly 0 is left.
+            column[i * stride + j] = (moves ? top : own) - ((moves ? top_factor : own_factor) * scale) * pivotal;
         }
     }
     column[k * stride + j] = pivotal;
 }
 
-// Brings [w | x] into the form [U | y] by elimination: U has a diagonal of ones, which is not stored, and of w only what
-// is above it counts afterwards. The solution of U @ solution = y is that of w @ solution = x. All of y is NaN from a
-// pivot of 0 on. Tells `see(pivot, swapped)` each pivot, and whether it came from another row.
+// Brings [w | x] into the form [U | y] by elimination; below the diagonal of U, w holds anything. The solution of
+// U @ solution = y is that of w @ solution = x. From a pivot of 0 on, the diagonal of U and all of y are NaN. Tells
+// `see(pivot, swapped)` each pivot, and whether it came from another row.
 //
 // All threads read column k, which nobody writes in step k, to find the pivot; the other columns have a thread each.
 template <int N, int COLUMNS, bool FLAT, class T, class Team, class W, class X, class See>
@@ -50,13 +52,16 @@ __device__ __forceinline__ void eliminate(Team& team, W w, X x, See see) {
             }
         }
         see(pivot, pivot_row != k);
-        T const scale = pivot == T(0) ? not_a_number<T>() : T(1) / pivot;
+        T const divisor = pivot == T(0) ? not_a_number<T>() : pivot, scale = T(1) / divisor;
         each<N + COLUMNS, FLAT>(team, k + 1, N + COLUMNS, [&](int j) {
             if (j < N) eliminate_in<N, FLAT, T>(w, w, j, N, k, pivot_row, scale);
             else if constexpr (COLUMNS > 0) eliminate_in<N, FLAT, T>(w, x, j - N, COLUMNS, k, pivot_row, scale);
         });
         team.sync();
+        // Later steps do not read this column.
+        if (team.thread == 0) w[k * N + k] = divisor;
     }
+    team.sync();
 }
 
 // ---- triangular systems
@@ -117,7 +122,7 @@ template <int N, int COLUMNS, bool FLAT, class T, class Team, class W, class X>
 __device__ __forceinline__ bool solve_in_place(Team& team, W w, X x) {
     bool regular = true;
     eliminate<N, COLUMNS, FLAT, T>(team, w, x, [&](T pivot, bool) { regular = regular && pivot != T(0); });
-    substitute<N, COLUMNS, false, false, true, FLAT, T>(team, w, x);
+    substitute<N, COLUMNS, false, false, false, FLAT, T>(team, w, x);
     return regular;
 }
 

@@ -162,6 +162,14 @@ def test_singular_triangle(team):
     assert np.isfinite(unit["x"]).all()
 
 
+def test_equal_rows_leave_nothing(team):
+    a = general(5, "float64")
+    a[:, 2] = a[:, 4] = np.array([[3.0, 1.1, 0.7, 5.3, 2.9]]) * 8  # the largest: the pivot and what it eliminates
+    for out in run(FILES, team, [inverse_of(a), solution_of(a, right_sides(5, 1, "float64"))]):
+        assert not out["returned"].any()
+        assert np.isnan(out["x"]).all()
+
+
 # ---- Determinants.
 
 
