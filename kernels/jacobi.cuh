@@ -146,8 +146,8 @@ __device__ __forceinline__ bool rotate_symmetric(Team& team, int round, W w, V v
     return rotated;
 }
 
-// values[N], ascending, and as columns of vectors[N, N] the eigenvectors, of the symmetric a[N, N], whose lower or upper
-// triangle is read; all NaN if it has an element that is not finite. work[N * N + N + 1]
+// values[N], ascending, and as columns of vectors[N, N] the eigenvectors, of the symmetric a[N, N], of which the lower
+// or the upper triangle is read; all NaN if it has an element that is not finite. work[N * N + N + 1]
 template <int N, bool LOWER, class T, class Team, class A, class Values, class Vectors, class Work>
 __device__ __forceinline__ void eigh(Team& team, A a, Values values, Vectors vectors, Work work) {
     constexpr bool FLAT = N <= MOST_FLAT_ROWS && is_flat<Team, T>(2 * N * N);
@@ -195,7 +195,8 @@ __device__ __forceinline__ void eigh(Team& team, A a, Values values, Vectors vec
 // The columns of b[L, K], the matrix or its transpose, L >= K, are rotated until they are orthogonal: their norms are
 // then the singular values (Hestenes' one-sided method), and the rotations' product v[K, K] the vectors of that side.
 
-// Norms up to this, of columns with elements up to 1, are of squares that are not exact: such a column has no direction.
+// Norms up to this, of columns with elements up to 1, are of squares that are not exact: such a column has no
+// direction.
 template <class T>
 constexpr __device__ T least_norm() { return sizeof(T) == 4 ? T(1e-15) : T(1e-145); }
 
@@ -314,7 +315,7 @@ __device__ __forceinline__ bool singular_values(Team& team, A a, S s, Work work)
 
 // Vectors of L elements, as columns of array[L, COUNT] or, if !UPRIGHT, as rows of array[COUNT, L].
 template <class T, class Array, int L, int COUNT, bool UPRIGHT>
-struct Vectors {
+struct Basis {
     Array array;
 
     static constexpr __device__ int place(int i, int j) { return UPRIGHT ? i * COUNT + j : j * L + i; }
@@ -329,7 +330,8 @@ struct Vectors {
         return sum;
     }
 
-    // Makes vector j one of length 1, orthogonal to those before it: of the axis that they leave most of.
+    // Makes vector j one of length 1, orthogonal to those before it: of the axis that they leave most of. That is so
+    // much, at least 1 / sqrt(L), that making it orthogonal once is enough.
     template <bool FLAT>
     __device__ __forceinline__ void complete(int j) {
         int axis = 0;
@@ -346,11 +348,6 @@ struct Vectors {
         }
 #pragma unroll(FLAT ? L : 1)
         for (int i = 0; i < L; ++i) set(i, j, T(i == axis));
-        make_orthogonal<FLAT>(j);
-        make_orthogonal<FLAT>(j);  // twice is enough (Parlett, The Symmetric Eigenvalue Problem, 6.9)
-    }
-    template <bool FLAT>
-    __device__ __forceinline__ void make_orthogonal(int j) {
 #pragma unroll(FLAT ? COUNT : 1)
         for (int k = 0; k < COUNT; ++k) {
             if (k < j) {
@@ -391,8 +388,8 @@ __device__ __forceinline__ void write_vectors(Team& team, B b, V v, S s, Order o
     team.sync();
 }
 
-// u, s[K] descending and vh with u * s @ vh = a[M, N], where K = min(M, N): u[M, K] and vh[K, N], or with FULL u[M, M] and
-// vh[N, N]. work[M * N + K * K + 2 * K]. False if there is a NaN in a; all NaN then and if there is an infinity.
+// u, s[K] descending and vh with u * s @ vh = a[M, N], where K = min(M, N): u[M, K] and vh[K, N], or with FULL u[M, M]
+// and vh[N, N]. work[M * N + K * K + 2 * K]. False if there is a NaN in a; all NaN then and if there is an infinity.
 template <int M, int N, bool FULL, class T, class Team, class A, class U, class S, class VH, class Work>
 __device__ __forceinline__ bool svd(Team& team, A a, U u, S s, VH vh, Work work) {
     constexpr int L = M < N ? N : M, K = M < N ? M : N, COUNT = FULL ? L : K;
@@ -409,12 +406,12 @@ __device__ __forceinline__ bool svd(Team& team, A a, U u, S s, VH vh, Work work)
     orthogonalize<M, N, true, FLAT, T>(team, a, largest, work, v, norms);
     put_in_order<K, true, FLAT, T>(team, norms, 1, s, order);
     if constexpr (M >= N) {
-        Vectors<T, U, L, COUNT, true> outer{u};
-        Vectors<T, VH, K, K, false> inner{vh};
+        Basis<T, U, L, COUNT, true> outer{u};
+        Basis<T, VH, K, K, false> inner{vh};
         write_vectors<L, K, COUNT, FLAT, T>(team, work, v, s, order, outer, inner);
     } else {
-        Vectors<T, VH, L, COUNT, false> outer{vh};
-        Vectors<T, U, K, K, true> inner{u};
+        Basis<T, VH, L, COUNT, false> outer{vh};
+        Basis<T, U, K, K, true> inner{u};
         write_vectors<L, K, COUNT, FLAT, T>(team, work, v, s, order, outer, inner);
     }
     scale_by<K, FLAT, T>(team, s, largest);

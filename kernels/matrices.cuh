@@ -93,8 +93,8 @@ __device__ __forceinline__ void substitute(Team& team, A a, X x) {
     }
 }
 
-// x[N, COLUMNS] with a[N, N] @ x = b[N, COLUMNS], of the lower or the upper triangle of a: transposed before with TRANS,
-// its diagonal taken to be 1 with UNIT. False if there is a 0 on the diagonal.
+// x[N, COLUMNS] with a[N, N] @ x = b[N, COLUMNS], of the lower or the upper triangle of a: transposed before with
+// TRANS, its diagonal taken to be 1 with UNIT. False if there is a 0 on the diagonal.
 template <int N, int COLUMNS, bool LOWER, bool TRANS, bool UNIT, class T, class Team, class A, class B, class X>
 __device__ __forceinline__ bool solve_triangular(Team& team, A a, B b, X x) {
     constexpr bool FLAT = is_flat<Team, T>(N * (N + 1) / 2 + N * COLUMNS);
@@ -186,8 +186,8 @@ __device__ __forceinline__ void sign_and_log_determinant(Team& team, A a, Sign s
 
 // ---- positive definite matrices
 
-// x[N, N], the lower triangle L, zeros above it, with L @ L.T = a[N, N], whose lower triangle is read. False if a is not
-// positive definite.
+// x[N, N], the lower triangle L, zeros above it, with L @ L.T = a[N, N], whose lower triangle is read. False if a is
+// not positive definite.
 //
 // Columns are divided by the roots of their diagonal elements after the last step, so that no step both writes and
 // reads one.

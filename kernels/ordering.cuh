@@ -1,6 +1,6 @@
 // Elements in order of size, and running sums, by a team. Arrays are of shape [OUTER, N, INNER], stored row by row, and
-// worked on along the middle axis. As in matrices.cuh, what a function is given is complete, and what it wrote is seen by
-// the whole team at its end.
+// worked on along the middle axis. As in matrices.cuh, what a function is given is complete and stays as it is, and
+// what it wrote is seen by the whole team at its end.
 #pragma once
 #include "sharing.cuh"
 

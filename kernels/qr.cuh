@@ -4,8 +4,8 @@
 
 namespace gs {
 
-// The reflection I - tau * v @ v.T that takes a column's elements from its diagonal one on to (beta, 0, ..., 0): v is 1,
-// and below it those elements times `scale` (dlarfg of LAPACK).
+// The reflection I - tau * v @ v.T that takes a column's elements from its diagonal one on to (beta, 0, ..., 0): v is
+// 1, and below it those elements times `scale` (dlarfg of LAPACK).
 template <class T>
 struct Reflection {
     T beta, tau, scale;
