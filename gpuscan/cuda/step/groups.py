@@ -32,6 +32,8 @@ class Group:
         Shared buffers that it touches.
     unrolled : bool
         Whether the terms of its sums are written out, because arrays of registers are read by their number.
+    numbered : bool
+        Whether the terms of a part are numbered by `rr`.
     copied : set of str
         A block's copies, made before it, of arrays that a grid shares.
     """
@@ -47,6 +49,7 @@ class Group:
     reads: set[Buffer] = field(default_factory=set)
     writes: set[Buffer] = field(default_factory=set)
     unrolled: bool = False
+    numbered: bool = False
     copied: set[str] = field(default_factory=set)
 
     @property
