@@ -36,6 +36,9 @@ WIDEST_OF_WARP = 128
 """Elements of the widest value up to which a warp carries a lane: four for each of its threads."""
 
 
+TIMES_FILLED = 4
+"""How many times over the teams of a loop without states fill the GPU: some end sooner than others."""
+
 GRID_BLOCK = 256
 """Threads of each SM in a grid: with more of them each would have too few registers for weights."""
 
@@ -73,7 +76,8 @@ class ThreadTeam(Strategy):
         return None
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, Team("thread", block=_block(loop.lanes.count, gpu)), _ahead(loop), gpu)
+        lanes = loop.lanes.count if loop.loop.states else gpu.sms * 256  # else steps are lanes too
+        return _kernel_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)
 
 
 @final
@@ -248,6 +252,7 @@ def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPla
         ahead=ahead,
         traffic=traffic,
         estimate=estimate(loop, shape, gpu, traffic.per_step),
+        teams_to_fill=TIMES_FILLED * gpu.sms * gpu.threads_per_sm // shape.threads,
     )
 
 
