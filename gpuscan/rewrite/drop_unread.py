@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gpuscan.control import IfElse, close_branches, open_branches
 from gpuscan.graph import Apply, Graph, Variable, leaves
-from gpuscan.loop import Loop, Scan, close_loop, open_loop
+from gpuscan.loop import Loop, Scan, close_loop, open_loop, read_loop
 from gpuscan.rewrite.rebuild import rebuild
 
 
@@ -35,9 +35,14 @@ def drop_unread(graph: Graph) -> Graph | None:
 
 def _smaller_loop(node: Apply, positions: Sequence[int]) -> Apply | None:
     """Return a node with only the results at `positions`; None if that is no less."""
-    loop = open_loop(node)
-    smaller = drop_records(replace(loop, results=tuple(loop.results[i] for i in positions)))
-    return None if smaller == loop else close_loop(smaller)
+    loop = read_loop(node)
+    if _with_results(loop, positions) == loop:
+        return None
+    return close_loop(_with_results(open_loop(node), positions))
+
+
+def _with_results(loop: Loop, positions: Sequence[int]) -> Loop:
+    return drop_records(replace(loop, results=tuple(loop.results[i] for i in positions)))
 
 
 def _smaller_branches(node: Apply, positions: Sequence[int]) -> Apply | None:

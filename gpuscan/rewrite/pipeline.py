@@ -8,9 +8,16 @@ from gpuscan.config import config
 from gpuscan.graph import Apply, Graph, Nested, Variable, verify
 from gpuscan.loop import Scan
 from gpuscan.mode import Mode, get_mode
+from gpuscan.rewrite.cancel_factors import cancel_factors
+from gpuscan.rewrite.compose_moves import compose_moves
 from gpuscan.rewrite.count_steps import count_steps
 from gpuscan.rewrite.drop_barriers import drop_barriers
+from gpuscan.rewrite.drop_broadcasts import drop_broadcasts
+from gpuscan.rewrite.drop_casts import drop_casts
 from gpuscan.rewrite.drop_unread import drop_unread
+from gpuscan.rewrite.fold_constants import fold_constants
+from gpuscan.rewrite.gather_one_hot import gather_one_hot
+from gpuscan.rewrite.identities import identities
 from gpuscan.rewrite.inline import inline
 from gpuscan.rewrite.keep_last import keep_last
 from gpuscan.rewrite.lazy_branches import lazy_branches
@@ -19,6 +26,10 @@ from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.share_segments import share_segments
 from gpuscan.rewrite.sizes_from_inputs import sizes_from_inputs
+from gpuscan.rewrite.small_powers import small_powers
+from gpuscan.rewrite.smaller_reductions import smaller_reductions
+from gpuscan.rewrite.stable_logs import stable_logs
+from gpuscan.rewrite.stable_quotients import stable_quotients
 
 Pass = Callable[[Graph], Graph | None]
 
@@ -34,11 +45,26 @@ PASSES: tuple[Pass, ...] = (
     drop_barriers,  # nothing below is about derivatives
     sizes_from_inputs,  # what was computed for its shape alone is dead after this
     count_steps,  # the same for histories
-    merge_equal,  # early, so that reads of one loop built twice are seen as reads of one loop
+    merge_equal,  # early, so that one value is one variable wherever it is looked for below
     merge_emits,  # what a gradient reads of a loop, and what the program does, come from one run of it
     keep_last,  # asks for less of each loop
     drop_unread,  # what is asked for no longer goes, and with it what only that needed
     share_segments,  # one run also for loops that a gradient runs in segments
+    # ---- algebra, on graphs and on the steps of loops ----
+    fold_constants,
+    compose_moves,
+    smaller_reductions,  # what derivatives summed to a shape that it had is seen as what it is
+    drop_broadcasts,
+    cancel_factors,  # before quotients of exponentials are read as something else
+    stable_quotients,  # before `stable_logs`, which takes the logarithm of what it finds here
+    stable_logs,
+    gather_one_hot,
+    small_powers,
+    drop_casts,
+    identities,
+    # ---- what that leaves behind ----
+    compose_moves,
+    smaller_reductions,
     sizes_from_inputs,
     merge_equal,
     merge_emits,

@@ -26,8 +26,9 @@ def rebuild(graph: Graph, replace_node: Callable[[Apply, Apply], Sequence[Variab
     new: dict[Variable, Variable] = {}
     own = set(graph.nodes)
     for node in graph.nodes:
-        inputs = [new.get(v, v) for v in node.inputs]
-        current = node if all(a is b for a, b in zip(inputs, node.inputs, strict=True)) else node.with_inputs(inputs)
+        current = node
+        if new and any(v in new for v in node.inputs):
+            current = node.with_inputs([new.get(v, v) for v in node.inputs])
         outputs = replace_node(current, node)
         if outputs is None and current is node:
             continue

@@ -1,0 +1,103 @@
+"""Cancel exponentials that are divided by and multiplied with, as derivatives of logarithms do.
+
+The derivative of ``log(exp(x) / exp(x).sum())`` divides by an exponential and multiplies with it; where that is 0 or
+infinite, the result is NaN. These rewrites change results, for the better. A factor that is cancelled no longer hands
+on its NaN. Only what is positive by nature is cancelled: exponentials, sigmoids, sums and quotients of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gpuscan.graph import Apply, Graph, Variable
+from gpuscan.rewrite.matching import (
+    Rules,
+    as_result,
+    either_way,
+    is_number,
+    operand,
+    operands,
+    rewrite_nodes,
+    same_shape,
+)
+from gpuscan.rewrite.quotients import Factor, Quotient, is_positive, pairs, quotient_of, simpler, with_above
+from gpuscan.tensor.pointwise import Pointwise, kind
+from gpuscan.tensor.reduction import Reduce
+from gpuscan.tensor.shaping import DimShuffle
+
+
+def cancel_factors(graph: Graph) -> Graph | None:
+    """Cancel positive factors above and below, also where a sum is multiplied or quotients are added up."""
+    return rewrite_nodes(graph, RULES)
+
+
+def _product(node: Apply) -> Variable | None:
+    result = node.outputs[0]
+    if kind(result.dtype) != "f":
+        return None
+    found = simpler(result, [_cancelled])
+    return _distributed(node) if found is None else found
+
+
+def _cancelled(quotient: Quotient) -> Quotient | None:
+    for i, j in pairs(quotient):
+        same, divisor = quotient.above[i], quotient.below[j]
+        if same.key == divisor.key and is_positive(divisor.base):
+            return _complemented(with_above(quotient, i, j, ()), divisor)
+    return None
+
+
+def _complemented(quotient: Quotient, gone: Factor) -> Quotient:
+    """Read the ``1 - sigmoid(x)`` left over from the derivative of ``log(sigmoid(x))`` as ``sigmoid(-x)``."""
+    above = []
+    for f in quotient.above:
+        pair = operands(f.base, "sub")
+        inner = operand(gone.base, "sigmoid")
+        if pair and inner is not None and pair[1] is gone.base and is_number(pair[0], 1) and f.moves == gone.moves:
+            above.append(Factor(Pointwise("sigmoid")(Pointwise("neg")(inner)), f.moves))
+        else:
+            above.append(f)
+    return replace(quotient, above=tuple(above))
+
+
+def _distributed(node: Apply) -> Variable | None:
+    """Multiply each term of a sum with an exponential, if that simplifies one: the derivative of a softmax."""
+    if not isinstance(node.op, Pointwise) or node.op.row != "mul":
+        return None
+    for terms, power in either_way(node.inputs):
+        pair = operands(terms, "add")
+        if not pair or operand(power, "exp") is None or any(v.dtype != node.outputs[0].dtype for v in pair):
+            continue
+        products = [Pointwise("mul")(term, power) for term in pair]
+        shorter = [simpler(product, [_cancelled]) for product in products]
+        if any(v is not None for v in shorter):
+            first, second = (p if s is None else s for p, s in zip(products, shorter, strict=True))
+            return as_result(Pointwise("add")(first, second), node)
+    return None
+
+
+def _sum(node: Apply) -> Variable | None:
+    """Divide a sum of quotients once, by a sum of exponentials that all of them are divided by."""
+    (terms,), op = node.inputs, node.op
+    assert isinstance(op, Reduce)
+    if op.kind != "sum" or kind(terms.dtype) != "f":
+        return None
+    quotient = quotient_of(terms)
+    for j, divisor in enumerate(quotient.below):
+        value = divisor.value
+        common = value.ndim == terms.ndim and all(value.type.shape[axis] == 1 for axis in op.axes)
+        if (
+            not common
+            or not is_positive(divisor.base)
+            or not isinstance(divisor.base.owner and divisor.base.owner.op, Reduce)
+        ):
+            continue
+        rest = replace(quotient, below=quotient.below[:j] + quotient.below[j + 1 :]).value()
+        if rest is None or not same_shape(rest, terms):
+            continue
+        once = DimShuffle(tuple(axis for axis in range(terms.ndim) if axis not in op.axes))(value)
+        return Pointwise("true_div")(op(rest), once)
+    return None
+
+
+RULES: Rules = {"mul": [_product], "true_div": [_product], Reduce: [_sum]}
