@@ -12,15 +12,13 @@ from dataclasses import replace
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.rewrite.matching import (
     Rules,
-    as_result,
-    either_way,
     is_number,
     operand,
     operands,
     rewrite_nodes,
-    same_shape,
+    shaped_like,
 )
-from gpuscan.rewrite.quotients import Factor, Quotient, is_positive, pairs, quotient_of, simpler, with_above
+from gpuscan.rewrite.quotients import Factor, Quotient, is_positive, pairs, quotient_of, simpler_product, with_above
 from gpuscan.tensor.pointwise import Pointwise, kind
 from gpuscan.tensor.reduction import Reduce
 from gpuscan.tensor.shaping import DimShuffle
@@ -32,11 +30,7 @@ def cancel_factors(graph: Graph) -> Graph | None:
 
 
 def _product(node: Apply) -> Variable | None:
-    result = node.outputs[0]
-    if kind(result.dtype) != "f":
-        return None
-    found = simpler(result, [_cancelled])
-    return _distributed(node) if found is None else found
+    return simpler_product(node, [_cancelled])
 
 
 def _cancelled(quotient: Quotient) -> Quotient | None:
@@ -60,22 +54,6 @@ def _complemented(quotient: Quotient, gone: Factor) -> Quotient:
     return replace(quotient, above=tuple(above))
 
 
-def _distributed(node: Apply) -> Variable | None:
-    """Multiply each term of a sum with an exponential, if that simplifies one: the derivative of a softmax."""
-    if not isinstance(node.op, Pointwise) or node.op.row != "mul":
-        return None
-    for terms, power in either_way(node.inputs):
-        pair = operands(terms, "add")
-        if not pair or operand(power, "exp") is None or any(v.dtype != node.outputs[0].dtype for v in pair):
-            continue
-        products = [Pointwise("mul")(term, power) for term in pair]
-        shorter = [simpler(product, [_cancelled]) for product in products]
-        if any(v is not None for v in shorter):
-            first, second = (p if s is None else s for p, s in zip(products, shorter, strict=True))
-            return as_result(Pointwise("add")(first, second), node)
-    return None
-
-
 def _sum(node: Apply) -> Variable | None:
     """Divide a sum of quotients once, by a sum of exponentials that all of them are divided by."""
     (terms,), op = node.inputs, node.op
@@ -85,7 +63,8 @@ def _sum(node: Apply) -> Variable | None:
     quotient = quotient_of(terms)
     for j, divisor in enumerate(quotient.below):
         value = divisor.value
-        common = value.ndim == terms.ndim and all(value.type.shape[axis] == 1 for axis in op.axes)
+        rank = value.ndim
+        common = not rank or (rank == terms.ndim and all(value.type.shape[axis] == 1 for axis in op.axes))
         if (
             not common
             or not is_positive(divisor.base)
@@ -93,10 +72,10 @@ def _sum(node: Apply) -> Variable | None:
         ):
             continue
         rest = replace(quotient, below=quotient.below[:j] + quotient.below[j + 1 :]).value()
-        if rest is None or not same_shape(rest, terms):
+        if rest is None:
             continue
-        once = DimShuffle(tuple(axis for axis in range(terms.ndim) if axis not in op.axes))(value)
-        return Pointwise("true_div")(op(rest), once)
+        once = DimShuffle(tuple(axis for axis in range(rank) if axis not in op.axes))(value) if rank else value
+        return Pointwise("true_div")(op(shaped_like(rest, terms)), once)
     return None
 
 

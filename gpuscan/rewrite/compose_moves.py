@@ -9,7 +9,7 @@ from typing import Any
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.rewrite.matching import Rules, operands, rewrite_nodes
 from gpuscan.rewrite.sizes_from_inputs import identity, size_of
-from gpuscan.tensor.indexing import Index, Range
+from gpuscan.tensor.indexing import Index, New, Range
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Reshape
 
 
@@ -130,8 +130,14 @@ def without_leading_ones(x: Variable) -> Variable:
 
 
 def _whole(node: Apply) -> Variable | None:
+    """Read an index that takes everything, and at most adds axes."""
     assert isinstance(node.op, Index)
-    return node.inputs[0] if all(item == Range() for item in node.op.pattern) else None
+    pattern = node.op.pattern
+    if not all(item == Range() or isinstance(item, New) for item in pattern):
+        return None
+    axes = iter(range(node.inputs[0].ndim))
+    order = tuple(None if isinstance(item, New) else next(axes) for item in pattern)
+    return DimShuffle(order)(node.inputs[0]) if None in order else node.inputs[0]
 
 
 RULES: Rules = {DimShuffle: [_transposed], Reshape: [_reshaped], BroadcastTo: [_broadcast], Index: [_whole]}

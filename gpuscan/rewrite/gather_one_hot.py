@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpuscan.graph import Apply, Constant, Graph, Variable
-from gpuscan.rewrite.matching import Rules, either_way, is_number, operands, rewrite_nodes, same_shape
+from gpuscan.rewrite.matching import Rules, either_way, is_number, operands, rewrite_nodes, shaped_like
 from gpuscan.rewrite.sizes_from_inputs import identity, size_of
 from gpuscan.tensor import cast, switch
 from gpuscan.tensor.creation import Arange, arange
@@ -18,7 +18,7 @@ from gpuscan.tensor.indexing import index
 from gpuscan.tensor.pointwise import Cast, kind
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.reduction import Reduce
-from gpuscan.tensor.shaping import DimShuffle
+from gpuscan.tensor.shaping import BroadcastTo, DimShuffle
 
 
 def gather_one_hot(graph: Graph) -> Graph | None:
@@ -33,12 +33,12 @@ def _sum(node: Apply) -> Variable | None:
         return None
     (axis,) = op.axes
     for code, x in _selections(terms):
-        if not same_shape(x, terms):
+        positions = _positions(code, terms.ndim, axis, size_of(terms, axis))
+        if positions is None:
             continue
-        positions = _positions(code, terms.ndim, axis, size_of(x, axis))
-        if positions is None or (positions.ndim and identity(size_of(positions, 0)) != identity(size_of(x, 1 - axis))):
-            continue
-        return cast(_selected(x, axis, positions), node.outputs[0].dtype)
+        if positions.ndim:
+            positions = BroadcastTo()(positions, size_of(terms, 1 - axis))
+        return cast(_selected(shaped_like(x, terms), axis, positions), node.outputs[0].dtype)
     return None
 
 

@@ -119,8 +119,12 @@ def same_shape(a: Variable, b: Variable) -> bool:
     return a.ndim == b.ndim and all(same_size(a, b, axis) for axis in range(a.ndim))
 
 
+def shaped_like(v: Variable, other: Variable) -> Variable:
+    """Return `v`, which broadcasts to the shape of `other`, in that shape."""
+    return v if same_shape(v, other) else BroadcastTo()(v, *(size_of(other, axis) for axis in range(other.ndim)))
+
+
 def filled(value: Any, node: Apply) -> Variable:
     """Return what a node returns if every element of that is `value`."""
     result = node.outputs[0]
-    number = number_like(value, result)
-    return BroadcastTo()(number, *(size_of(result, axis) for axis in range(result.ndim))) if result.ndim else number
+    return shaped_like(number_like(value, result), result)

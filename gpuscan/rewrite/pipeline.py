@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from time import perf_counter
 
 from gpuscan.config import config
-from gpuscan.graph import Apply, Graph, Nested, Variable, verify
+from gpuscan.graph import Apply, Graph, Nested, Op, Variable, verify
 from gpuscan.loop import Scan
-from gpuscan.mode import Mode, get_mode
+from gpuscan.mode import REWRITES, Mode, check_rewrites, get_mode
 from gpuscan.rewrite.cancel_factors import cancel_factors
 from gpuscan.rewrite.compose_moves import compose_moves
 from gpuscan.rewrite.count_steps import count_steps
@@ -24,6 +26,7 @@ from gpuscan.rewrite.lazy_branches import lazy_branches
 from gpuscan.rewrite.merge_emits import merge_emits
 from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
+from gpuscan.rewrite.report import PassRun, loop_costs
 from gpuscan.rewrite.share_segments import share_segments
 from gpuscan.rewrite.sizes_from_inputs import sizes_from_inputs
 from gpuscan.rewrite.small_powers import small_powers
@@ -73,10 +76,29 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def optimise(graph: Graph, mode: Mode | None = None, passes: Sequence[Pass] | None = None) -> Graph:
+REWRITES.update(dict.fromkeys(run_pass.__name__ for run_pass in PASSES))
+
+
+def optimise(
+    graph: Graph,
+    mode: Mode | None = None,
+    passes: Sequence[Pass] | None = None,
+    runs: list[PassRun] | None = None,
+) -> Graph:
     """Return a graph with the same meaning that costs less: every pass, on it and on the graphs inside it.
 
     Passes that `mode` or ``config.exclude_rewrites`` leave out are left out; a loop's own mode counts for its body.
+
+    Parameters
+    ----------
+    graph : Graph
+        What to rewrite.
+    mode : Mode, optional
+        Which passes to leave out; ``config.mode`` by default.
+    passes : sequence of pass, optional
+        What to run; `PASSES` by default.
+    runs : list of PassRun, optional
+        Where to note what each pass did.
 
     Raises
     ------
@@ -87,15 +109,18 @@ def optimise(graph: Graph, mode: Mode | None = None, passes: Sequence[Pass] | No
     """
     mode = get_mode(mode).excluding(*_excluded_everywhere())
     for run_pass in PASSES if passes is None else passes:
-        graph = _everywhere(run_pass, graph, mode)
+        started = perf_counter()
+        after = _everywhere(run_pass, graph, mode)
+        if runs is not None:
+            seconds = perf_counter() - started
+            runs.append(PassRun(run_pass.__name__, seconds, None if after is graph else loop_costs(after)))
+        graph = after
     return graph
 
 
 def _excluded_everywhere() -> list[str]:
     names = [name for name in config.exclude_rewrites.split(":") if name]
-    if unknown := set(names) - {run_pass.__name__ for run_pass in PASSES}:
-        listed = ", ".join(dict.fromkeys(run_pass.__name__ for run_pass in PASSES))
-        raise ValueError(f"config.exclude_rewrites: there is no rewrite {sorted(unknown)[0]!r}; there are {listed}")
+    check_rewrites(names, "config.exclude_rewrites")
     return names
 
 
@@ -112,8 +137,14 @@ def _everywhere(run_pass: Pass, graph: Graph, mode: Mode) -> Graph:
             return None
         return Apply(node.op.with_graphs(graphs), node.inputs, node.where).outputs
 
-    allowed = mode.allows(run_pass.__name__)
-    after = rebuild((run_pass(graph) if allowed else None) or graph, on_inner)
+    after = (run_pass(graph) if mode.allows(run_pass.__name__) else None) or graph
+    if any(_holds_graphs(type(node.op)) for node in after.nodes):
+        after = rebuild(after, on_inner)
     if config.check:
         verify(after, after=run_pass.__name__, types=[v.type for v in graph.outputs])
     return after
+
+
+@cache
+def _holds_graphs(op: type[Op]) -> bool:
+    return issubclass(op, Nested)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gpuscan.graph import Apply, Variable
-from gpuscan.rewrite.matching import is_number, operand, same_shape
+from gpuscan.rewrite.matching import either_way, is_number, operand, operands, shaped_like
 from gpuscan.rewrite.softmax_parts import moved, unmoved
 from gpuscan.tensor.pointwise import Pointwise, kind
 from gpuscan.tensor.reduction import Reduce
@@ -46,7 +46,7 @@ class Quotient:
     negative: bool
 
     def value(self) -> Variable | None:
-        """Return it as a variable; None if nothing is left above."""
+        """Return it as a variable; None if no factor is left above, from whose dtype the number 1 would be taken."""
         above, below = (_multiplied([f.value for f in factors]) for factors in (self.above, self.below))
         if above is None:
             return None
@@ -122,15 +122,45 @@ def is_positive(v: Variable, deep: int = 0) -> bool:
 
 # ---- putting it together otherwise ----
 
+Step = Callable[[Quotient], Quotient | None]
+"""From a quotient to a simpler one, or None."""
 
-def simpler(v: Variable, steps: Sequence[Callable[[Quotient], Quotient | None]]) -> Variable | None:
-    """Return a product after `steps` on its factors, each as often as it can be taken; None if none can."""
+
+def simpler_product(node: Apply, steps: Sequence[Step]) -> Variable | None:
+    """Return a product or quotient after `steps` on its factors; None if none can be taken.
+
+    A sum that is multiplied with an exponential is multiplied term by term if that lets a step be taken: derivatives of
+    a softmax are of that form.
+    """
+    if kind(node.outputs[0].dtype) != "f":
+        return None
+    found = _after(steps, node.outputs[0])
+    return _distributed(node, steps) if found is None else found
+
+
+def _distributed(node: Apply, steps: Sequence[Step]) -> Variable | None:
+    if not isinstance(node.op, Pointwise) or node.op.row != "mul":
+        return None
+    for terms, power in either_way(node.inputs):
+        pair = operands(terms, "add")
+        if not pair or operand(power, "exp") is None or any(v.dtype != node.outputs[0].dtype for v in pair):
+            continue
+        products = [Pointwise("mul")(term, power) for term in pair]
+        shorter = [_after(steps, product) for product in products]
+        if any(v is not None for v in shorter):
+            first, second = (p if s is None else s for p, s in zip(products, shorter, strict=True))
+            return shaped_like(Pointwise("add")(first, second), node.outputs[0])
+    return None
+
+
+def _after(steps: Sequence[Step], v: Variable) -> Variable | None:
+    """Return a product after `steps`, each as often as it can be taken."""
     quotient, changed = quotient_of(v), False
     for step in steps:
         while (found := step(quotient)) is not None:
             quotient, changed = found, True
     value = quotient.value() if changed else None
-    return value if value is not None and value.dtype == v.dtype and same_shape(value, v) else None
+    return shaped_like(value, v) if value is not None and value.dtype == v.dtype else None
 
 
 def pairs(quotient: Quotient) -> Iterator[tuple[int, int]]:

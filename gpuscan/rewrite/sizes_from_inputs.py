@@ -11,7 +11,7 @@ from gpuscan.loop import Scan, read_loop
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.tensor import eq, switch
 from gpuscan.tensor.barrier import Barrier
-from gpuscan.tensor.creation import Eye
+from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.indexing import At, Index, New, Range, WriteIndex
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
@@ -185,6 +185,15 @@ def _eye(v: Variable, axis: int) -> Questions:
     return v.owner.inputs[axis]
 
 
+def _arange(v: Variable, axis: int) -> Questions:
+    """Return where numbers from 0 stop, if that is a size and so not negative."""
+    assert v.owner is not None
+    yield from ()
+    start, stop, step = v.owner.inputs
+    is_size = stop.owner is not None and isinstance(stop.owner.op, Dim)
+    return stop if is_size and start.known == 0 and step.known == 1 else None
+
+
 def _scan(v: Variable, axis: int) -> Questions:
     assert v.owner is not None
     assert isinstance(v.owner.op, Scan)
@@ -210,5 +219,6 @@ _RULES: dict[type[Op], Rule] = {
     Join: _join,
     Index: _index,
     Eye: _eye,
+    Arange: _arange,
     Scan: _scan,
 }

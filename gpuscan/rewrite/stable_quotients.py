@@ -20,7 +20,7 @@ from gpuscan.rewrite.matching import (
     rewrite_nodes,
     same_shape,
 )
-from gpuscan.rewrite.quotients import Factor, Quotient, pairs, simpler, with_above
+from gpuscan.rewrite.quotients import Factor, Quotient, pairs, simpler_product, with_above
 from gpuscan.rewrite.softmax_parts import shifted_softmax, sum_of_exponentials
 from gpuscan.tensor.pointwise import Pointwise, kind
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle
@@ -32,11 +32,7 @@ def stable_quotients(graph: Graph) -> Graph | None:
 
 
 def _product(node: Apply) -> Variable | None:
-    result = node.outputs[0]
-    if kind(result.dtype) != "f":
-        return None
-    found = _sigmoid(node)
-    return simpler(result, [_as_softmax, _as_sigmoid, _as_other_sigmoid]) if found is None else found
+    return simpler_product(node, [_as_softmax, _as_sigmoid, _as_other_sigmoid])
 
 
 def _as_softmax(quotient: Quotient) -> Quotient | None:
@@ -92,7 +88,7 @@ def _as_other_sigmoid(quotient: Quotient) -> Quotient | None:
 
 def _sigmoid(node: Apply) -> Variable | None:
     """Read ``1 / (1 + exp(-x))``."""
-    if not isinstance(node.op, Pointwise) or node.op.row != "true_div" or not is_number(node.inputs[0], 1):
+    if kind(node.outputs[0].dtype) != "f" or not is_number(node.inputs[0], 1):
         return None
     for power, one in either_way(operands(node.inputs[1], "add")):
         inner = operand(power, "exp")
@@ -110,4 +106,4 @@ def _reciprocal(node: Apply) -> Variable | None:
     return None
 
 
-RULES: Rules = {"mul": [_product], "true_div": [_product], "reciprocal": [_reciprocal]}
+RULES: Rules = {"mul": [_product], "true_div": [_sigmoid, _product], "reciprocal": [_reciprocal]}
