@@ -12,13 +12,10 @@ from dataclasses import replace
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.rewrite.matching import (
     Rules,
-    is_number,
-    operand,
-    operands,
     rewrite_nodes,
     shaped_like,
 )
-from gpuscan.rewrite.quotients import Factor, Quotient, is_positive, pairs, quotient_of, simpler_product, with_above
+from gpuscan.rewrite.quotients import Quotient, is_positive, pairs, quotient_of, simpler_product, with_above
 from gpuscan.tensor.pointwise import Pointwise, kind
 from gpuscan.tensor.reduction import Reduce
 from gpuscan.tensor.shaping import DimShuffle
@@ -37,21 +34,8 @@ def _cancelled(quotient: Quotient) -> Quotient | None:
     for i, j in pairs(quotient):
         same, divisor = quotient.above[i], quotient.below[j]
         if same.key == divisor.key and is_positive(divisor.base):
-            return _complemented(with_above(quotient, i, j, ()), divisor)
+            return with_above(quotient, i, j, ())
     return None
-
-
-def _complemented(quotient: Quotient, gone: Factor) -> Quotient:
-    """Read the ``1 - sigmoid(x)`` left over from the derivative of ``log(sigmoid(x))`` as ``sigmoid(-x)``."""
-    above = []
-    for f in quotient.above:
-        pair = operands(f.base, "sub")
-        inner = operand(gone.base, "sigmoid")
-        if pair and inner is not None and pair[1] is gone.base and is_number(pair[0], 1) and f.moves == gone.moves:
-            above.append(Factor(Pointwise("sigmoid")(Pointwise("neg")(inner)), f.moves))
-        else:
-            above.append(f)
-    return replace(quotient, above=tuple(above))
 
 
 def _sum(node: Apply) -> Variable | None:

@@ -33,7 +33,7 @@ def _sum(node: Apply) -> Variable | None:
         return None
     (axis,) = op.axes
     for code, x in _selections(terms):
-        positions = _positions(code, terms.ndim, axis, size_of(terms, axis))
+        positions = _positions(code, axis - (terms.ndim - code.ndim), size_of(terms, axis))
         if positions is None:
             continue
         if positions.ndim:
@@ -49,14 +49,14 @@ def _selections(terms: Variable) -> list[tuple[Variable, Variable]]:
     return [(a, b) for a, b in either_way(operands(terms, "mul")) if b.dtype == terms.dtype]
 
 
-def _positions(code: Variable, ndim: int, axis: int, size: Variable) -> Variable | None:
+def _positions(code: Variable, axis: int, size: Variable) -> Variable | None:
     """Return what a one-hot code along an axis of `size` is a code of: a scalar, or a vector along the other axis."""
-    while code.owner is not None and isinstance(code.owner.op, Cast):
+    while code.owner is not None and isinstance(code.owner.op, Cast):  # of truth values to numbers
         code = code.owner.inputs[0]
     for positions, numbers in either_way(operands(code, "eq")):
-        if code.ndim != ndim or kind(positions.dtype) not in "iu" or not _counts(numbers, ndim, axis, size):
+        if axis < 0 or kind(positions.dtype) not in "iu" or not _counts(numbers, code.ndim, axis, size):
             continue
-        along = axis - (ndim - positions.ndim)
+        along = axis - (code.ndim - positions.ndim)
         if along >= 0 and positions.type.shape[along] != 1:
             continue
         others = [a for a in range(positions.ndim) if a != along and positions.type.shape[a] != 1]
@@ -93,7 +93,7 @@ def _product(node: Apply) -> Variable | None:
     code, x = node.inputs
     if code.ndim not in (1, 2) or x.ndim != 2 or x.dtype != node.outputs[0].dtype:
         return None
-    positions = _positions(code, code.ndim, code.ndim - 1, size_of(x, 0))
+    positions = _positions(code, code.ndim - 1, size_of(x, 0))
     if positions is None or positions.ndim != code.ndim - 1:
         return None
     inside = (positions >= 0) & (positions < size_of(x, 0))

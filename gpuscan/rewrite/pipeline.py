@@ -11,6 +11,7 @@ from gpuscan.graph import Apply, Graph, Nested, Op, Variable, verify
 from gpuscan.loop import Scan
 from gpuscan.mode import REWRITES, Mode, check_rewrites, get_mode
 from gpuscan.rewrite.cancel_factors import cancel_factors
+from gpuscan.rewrite.complement_sigmoids import complement_sigmoids
 from gpuscan.rewrite.compose_moves import compose_moves
 from gpuscan.rewrite.count_steps import count_steps
 from gpuscan.rewrite.drop_barriers import drop_barriers
@@ -61,6 +62,7 @@ PASSES: tuple[Pass, ...] = (
     cancel_factors,  # before quotients of exponentials are read as something else
     stable_quotients,  # before `stable_logs`, which takes the logarithm of what it finds here
     stable_logs,
+    complement_sigmoids,  # after derivatives of logarithms have cancelled the sigmoids beside them
     gather_one_hot,
     small_powers,
     drop_casts,

@@ -90,7 +90,34 @@ def identity(size: Variable) -> Any:
     """Return what two sizes that are certain to be equal have in common."""
     if size.known is not None:
         return size.known
-    return (size.owner.op, size.owner.inputs) if size.owner is not None and isinstance(size.owner.op, Dim) else size
+    parts = _parts(size)
+    return next(iter(parts)) if len(parts) == 1 else frozenset(parts)
+
+
+def _parts(size: Variable) -> dict[Any, Variable]:
+    """Return the sizes that a size is the broadcast of, by what is the same of equal ones."""
+    parts: dict[Any, Variable] = {}
+    stack = [size]
+    while stack:
+        v = stack.pop()
+        if (pair := _broadcast_sizes(v)) is not None:
+            stack += pair
+        elif v.owner is not None and isinstance(v.owner.op, Dim):
+            parts[v.owner.op, v.owner.inputs] = v
+        else:
+            parts[v] = v
+    return parts
+
+
+def _broadcast_sizes(v: Variable) -> list[Variable] | None:
+    """Return the two sizes in ``switch(eq(first, 1), other, first)``."""
+    if v.owner is None or v.owner.op != Pointwise("switch"):
+        return None
+    condition, other, first = v.owner.inputs
+    if condition.owner is None or condition.owner.op != Pointwise("eq"):
+        return None
+    compared, one = condition.owner.inputs
+    return [other, first] if compared is first and one.known == 1 else None
 
 
 def _one_of(candidates: Sequence[tuple[Variable, int]]) -> Questions:
@@ -99,7 +126,8 @@ def _one_of(candidates: Sequence[tuple[Variable, int]]) -> Questions:
     for x, axis in candidates:
         if x.type.shape[axis] != 1:
             size = yield x, axis
-            distinct.setdefault(identity(size), size)
+            for key, part in _parts(size).items():
+                distinct.setdefault(key, part)
     if not distinct:
         return None
     first, *others = distinct.values()

@@ -59,6 +59,9 @@ def _log_of_product(x: Variable) -> Variable | None:
         return inner
     if (inner := operand(x, "sigmoid")) is not None:
         return neg(softplus(neg(inner)))
+    negative = operand(x, "neg")
+    if negative is not None and (inner := operand(negative, "expm1")) is not None:
+        return Pointwise("log1mexp")(inner)
     if (pair := operands(x, "true_div")) and all(v.dtype == x.dtype for v in pair):
         if (inner := operand(pair[0], "exp")) is not None:
             return sub(inner, log(pair[1]))

@@ -25,7 +25,8 @@ CHANGED = {
     "transposed, in another order": (X.dimshuffle("x", 1, 0).max(2), "dimshuffle[x, 0](max[0](X))"),
     "the argmax of a transposed": (X.T.argmax(0), "argmax[1](X)"),
     "broadcast": (gt.broadcast_to(s, (5,)).sum(), "mul(dimshuffle[](s), 5.0)"),
-    "broadcast along one of two": (gt.broadcast_to(x, (3, x.shape[0])).max(0), "broadcastto(dimshuffle[0](x), dim[0](x))"),
+    "broadcast along one of two": (gt.broadcast_to(x, (3, x.shape[0])).max(0),
+                                   "broadcastto(dimshuffle[0](x), dim[0](x))"),
     "negatives": ((-X).sum(0), "neg(sum[0](X))"),
     "to a size that it has": (SumTo()(X, X.shape[0], X.shape[1]), "X"),
     "to a size that is known": (SumTo()(X, gt.constant(np.int64(1)), X.shape[1]), "dimshuffle[x, 0](sum[0](X))"),
@@ -56,8 +57,8 @@ def test_what_is_left_alone(name):
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_values(name):
-    inputs = {I: np.array([1, 2]), x: np.arange(4.0), X: np.arange(6.0).reshape(2, 3) - 2.5, s: 2.0, b: np.array([True, False]),
-              n8: np.array([100, 127], "int8")}  # fmt: skip
+    inputs = {I: np.array([1, 2]), x: np.arange(4.0), X: np.arange(6.0).reshape(2, 3) - 2.5, s: 2.0,
+              b: np.array([True, False]), n8: np.array([100, 127], "int8")}  # fmt: skip
     output, _ = CHANGED[name]
     if name == "to a size that is known":
         inputs[X] = inputs[X][:1]
