@@ -15,7 +15,7 @@ from gpuscan.rewrite.matching import (
     rewrite_nodes,
     shaped_like,
 )
-from gpuscan.rewrite.quotients import Quotient, is_positive, pairs, quotient_of, simpler_product, with_above
+from gpuscan.rewrite.quotients import POSITIVE, Quotient, is_positive, pairs, quotient_of, simpler_product, with_above
 from gpuscan.tensor.pointwise import Pointwise, kind
 from gpuscan.tensor.reduction import Reduce
 from gpuscan.tensor.shaping import DimShuffle
@@ -23,7 +23,7 @@ from gpuscan.tensor.shaping import DimShuffle
 
 def cancel_factors(graph: Graph) -> Graph | None:
     """Cancel positive factors above and below, also where a sum is multiplied or quotients are added up."""
-    return rewrite_nodes(graph, RULES)
+    return rewrite_nodes(graph, RULES, POSITIVE, DIVISIONS)
 
 
 def _product(node: Apply) -> Variable | None:
@@ -62,5 +62,7 @@ def _sum(node: Apply) -> Variable | None:
         return Pointwise("true_div")(op(shaped_like(rest, terms)), once)
     return None
 
+
+DIVISIONS = ("true_div",)
 
 RULES: Rules = {"mul": [_product], "true_div": [_product], Reduce: [_sum]}

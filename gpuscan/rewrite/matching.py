@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,13 @@ MOST_RULES = 32
 """How many rules are applied one after another to what the last one returned."""
 
 
-def rewrite_nodes(graph: Graph, rules: Rules) -> Graph | None:
-    """Return the graph with every rule applied wherever it can be, inputs first; None if none can."""
+def rewrite_nodes(graph: Graph, rules: Rules, *needs: Collection[Any]) -> Graph | None:
+    """Return the graph with every rule applied wherever it can be, inputs first; None if none can.
+
+    Each of `needs` lists kinds of op, as `rules` does, of which the graph must have one for any rule to apply.
+    """
     kinds = {_kind(node.op) for node in graph.nodes}
-    if kinds.isdisjoint(rules):
+    if any(kinds.isdisjoint(wanted) for wanted in (rules, *needs)):
         return None
 
     def change(node: Apply, _: Apply) -> Sequence[Variable] | None:

@@ -15,6 +15,9 @@ from gpuscan.tensor.reduction import Reduce
 MOST_FACTORS = 12
 """A product of more factors is not looked into further: each product inside a long chain is looked at once."""
 
+POSITIVE = ("exp", "exp2", "sigmoid", "softplus")
+"""Rows of the pointwise table whose results are positive by nature."""
+
 MOST_DEEP = 6
 """How many ops are looked through to see that a value is positive."""
 
@@ -117,7 +120,7 @@ def is_positive(v: Variable, deep: int = 0) -> bool:
         return is_number(node.inputs[0], 1) and operand(node.inputs[1], "sigmoid") is not None
     if node.op.row in ("add", "mul", "true_div"):
         return all(is_number(x, 1) or is_positive(x, deep + 1) for x in node.inputs)
-    return node.op.row in ("exp", "exp2", "sigmoid", "softplus")
+    return node.op.row in POSITIVE
 
 
 # ---- putting it together otherwise ----

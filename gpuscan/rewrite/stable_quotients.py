@@ -28,7 +28,7 @@ from gpuscan.tensor.shaping import BroadcastTo, DimShuffle
 
 def stable_quotients(graph: Graph) -> Graph | None:
     """Use ``sigmoid`` and shifted sums for quotients of exponentials that are written out."""
-    return rewrite_nodes(graph, RULES)
+    return rewrite_nodes(graph, RULES, ("exp",))
 
 
 def _product(node: Apply) -> Variable | None:
