@@ -42,7 +42,10 @@ def _real(read: Callable[[Variable], Variable | None]) -> Rule:
 
 
 def _log_of_sum(x: Variable) -> Variable | None:
-    """Read ``log(1 + x)`` and ``log(1 - x)``."""
+    """Read ``log(1 + x)``, ``log(1 - x)`` and ``log(exp(x) + exp(y))``."""
+    powers = [operand(v, "exp") for v in operands(x, "add")]
+    if powers and powers[0] is not None and powers[1] is not None:
+        return Pointwise("logaddexp")(powers[0], powers[1])
     for other, one in either_way(operands(x, "add")):
         if is_number(one, 1) and same_shape(other, x):
             return log1p(other)

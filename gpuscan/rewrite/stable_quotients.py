@@ -61,14 +61,19 @@ def _in_place(total: Factor, axes: Sequence[int], ndim: int) -> bool:
 
 
 def _as_sigmoid(quotient: Quotient) -> Quotient | None:
+    """Read ``exp(x) / (1 + exp(x))`` and ``exp(x) / (exp(x) + exp(y))``."""
     for i, j in pairs(quotient):
         above, below = quotient.above[i], quotient.below[j]
         inner = operand(above.base, "exp")
         if inner is None or above.moves != below.moves:
             continue
-        for power, one in either_way(operands(below.base, "add")):
-            if power is above.base and is_number(one, 1) and same_shape(power, below.base):
-                return with_above(quotient, i, j, [Factor(Pointwise("sigmoid")(inner), above.moves)])
+        for power, rest in either_way(operands(below.base, "add")):
+            if power is not above.base or not (is_number(rest, 1) or operand(rest, "exp") is not None):
+                continue
+            other = operand(rest, "exp")
+            if rest.dtype == power.dtype and (other is not None or same_shape(power, below.base)):
+                exponent = inner if other is None else Pointwise("sub")(inner, other)
+                return with_above(quotient, i, j, [Factor(Pointwise("sigmoid")(exponent), above.moves)])
     return None
 
 

@@ -187,6 +187,13 @@ def test_a_graph_is_done_after_the_pipeline():
 # ---- growth ----
 
 
+def test_a_size_is_followed_up_a_chain_of_any_length():
+    value = x
+    for _ in range(10_000):
+        value = gt.tanh(value) + s
+    assert text_of(optimise(graph_of(value.shape[0]))) == "dim[0](x)"
+
+
 @pytest.mark.parametrize("kind", ["chain", "mixed", "gradient"])
 def test_time_grows_with_the_number_of_nodes(kind):
     def seconds(count: int) -> float:

@@ -28,6 +28,7 @@ CHANGED = {
     "log(1 - exp(x))": (gt.log(1 - gt.exp(x)), "log1mexp(x)"),
     "log(sigmoid(x))": (gt.log(gt.sigmoid(x)), "neg(softplus(neg(x)))"),
     "log(1 - sigmoid(x))": (gt.log(1 - gt.sigmoid(x)), "neg(softplus(x))"),
+    "log(exp(x) + exp(y))": (gt.log(gt.exp(x) + gt.exp(y)), "logaddexp(x, y)"),
     "log(exp(x))": (gt.log(gt.exp(x)), "x"),
     "log(exp(x) * y)": (gt.log(gt.exp(x) * y), "add(x, log(y))"),
     "log(exp(x) / y)": (gt.log(gt.exp(x) / y), "sub(x, log(y))"),
@@ -71,6 +72,7 @@ FORMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "log of 1 - sigmoid": (lambda v: gt.log(1 - gt.sigmoid(v)), lambda v: -np.logaddexp(v, wide(0))),
     "log softmax": (lambda v: gt.log(gt.exp(v) / gt.exp(v).sum()), lambda v: v - np.logaddexp.reduce(v)),
     "log of softmax": (lambda v: gt.log(gt.special.softmax(v)), lambda v: v - np.logaddexp.reduce(v)),
+    "log of two": (lambda v: gt.log(gt.exp(v) + gt.exp(2 * v)), lambda v: np.logaddexp(v, 2 * v)),
     "log sum": (lambda v: gt.log(gt.exp(v).sum()), np.logaddexp.reduce),
 }
 POINTS = np.array([-1e-17, 3e-12, 0.5, -4.0, 36.0, -40.0, 300.0, -300.0])

@@ -20,6 +20,7 @@ CHANGED = {
     "1 / (exp(x) + 1)": (1 / (gt.exp(x) + 1), "sigmoid(neg(x))"),
     "reciprocal": (gt.reciprocal(1 + gt.exp(x)), "sigmoid(neg(x))"),
     "exp(x) / (1 + exp(x))": (one_exp / (1 + one_exp), "sigmoid(x)"),
+    "exp(x) / (exp(x) + exp(2 * x))": (one_exp / (one_exp + gt.exp(2 * x)), "sigmoid(sub(x, mul(2.0, x)))"),
     "y / (1 + exp(x)) * exp(x)": (y / (1 + one_exp) * one_exp, "mul(y, sigmoid(x))"),
     "sigmoid(-x) * exp(x)": (gt.sigmoid(-x) * one_exp, None),
     "exp(x) / exp(x).sum()": (one_exp / one_exp.sum(), f"true_div({SHIFTED}, dimshuffle[x](sum[0]({SHIFTED})))"),
