@@ -17,8 +17,7 @@ def count_steps(graph: Graph) -> Graph | None:
     """
 
     def read_size(node: Apply, _: Apply) -> Sequence[Variable] | None:
-        if not isinstance(node.op, Dim):
-            return None
+        assert isinstance(node.op, Dim)
         (history,) = node.inputs
         if history.owner is None or not isinstance(history.owner.op, Scan):
             return None
@@ -30,7 +29,7 @@ def count_steps(graph: Graph) -> Graph | None:
         state = loop.state(result.record)
         return None if state is None else [node.op(state.init)]
 
-    counted = rebuild(graph, read_size)
+    counted = rebuild(graph, read_size, only=[Dim])
     return None if counted is graph else counted
 
 

@@ -17,19 +17,14 @@ def drop_unread(graph: Graph) -> Graph | None:
 
     def drop(node: Apply, original: Apply) -> Sequence[Variable] | None:
         positions = [i for i, v in enumerate(original.outputs) if v in read]
-        if isinstance(node.op, Scan):
-            smaller = _smaller_loop(node, positions)
-        elif isinstance(node.op, IfElse):
-            smaller = _smaller_branches(node, positions)
-        else:
-            return None
+        smaller = _smaller_loop(node, positions) if isinstance(node.op, Scan) else _smaller_branches(node, positions)
         if smaller is None:
             return None
         fresh = dict(zip(positions, smaller.outputs, strict=True))
         # Whatever stands for an output that nothing reads is never looked at.
         return [fresh.get(i, v) for i, v in enumerate(node.outputs)]
 
-    dropped = rebuild(graph, drop)
+    dropped = rebuild(graph, drop, only=[Scan, IfElse])
     return None if dropped is graph else dropped
 
 

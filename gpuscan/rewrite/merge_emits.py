@@ -30,7 +30,7 @@ def merge_emits(graph: Graph) -> Graph | None:
             merged[key] = _Merged(node, groups[key])
         return merged[key].outputs(original)
 
-    return rebuild(graph, merge)
+    return rebuild(graph, merge, only=[Scan])
 
 
 def _key(node: Apply) -> Any:

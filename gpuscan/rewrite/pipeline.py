@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from time import perf_counter
 
 from gpuscan.config import config
-from gpuscan.graph import Apply, Graph, Nested, Op, Variable, verify
+from gpuscan.graph import Apply, Graph, Nested, Variable, holds_graphs, verify
 from gpuscan.loop import Scan
 from gpuscan.mode import REWRITES, Mode, check_rewrites, get_mode
 from gpuscan.rewrite.cancel_factors import cancel_factors
@@ -140,13 +139,8 @@ def _everywhere(run_pass: Pass, graph: Graph, mode: Mode) -> Graph:
         return Apply(node.op.with_graphs(graphs), node.inputs, node.where).outputs
 
     after = (run_pass(graph) if mode.allows(run_pass.__name__) else None) or graph
-    if any(_holds_graphs(type(node.op)) for node in after.nodes):
+    if any(holds_graphs(type(node.op)) for node in after.nodes):
         after = rebuild(after, on_inner)
     if config.check:
         verify(after, after=run_pass.__name__, types=[v.type for v in graph.outputs])
     return after
-
-
-@cache
-def _holds_graphs(op: type[Op]) -> bool:
-    return issubclass(op, Nested)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuscan.errors import counted
-from gpuscan.graph import Apply, Graph, Nested
+from gpuscan.graph import Apply, Graph, Nested, holds_graphs
 from gpuscan.loop import Scan
 from gpuscan.tensor.products import MatMul
 
@@ -79,16 +79,18 @@ def loop_costs(graph: Graph) -> dict[str, Cost]:
     stack: list[tuple[Graph, str]] = [(graph, "")]
     while stack:
         graph, path = stack.pop()
+        if path:
+            products = sum(type(node.op) is MatMul for node in graph.nodes)
+            costs[path.removesuffix(" / ")] += Cost(ops=len(graph.nodes), products=products)
         for node in graph.nodes:
+            if not holds_graphs(type(node.op)):
+                continue
             if isinstance(node.op, Scan):
                 title = f"{path}{node.op.name}"
                 costs[title] = costs.get(title, Cost()) + _cost_outside(node)
                 stack.append((node.op.body, f"{title} / "))
             elif isinstance(node.op, Nested):
                 stack.extend((inner, path) for inner in node.op.graphs)
-            if path:
-                around = path.removesuffix(" / ")
-                costs[around] += Cost(ops=1, products=int(isinstance(node.op, MatMul)))
     return costs
 
 

@@ -31,12 +31,11 @@ def sizes_from_inputs(graph: Graph) -> Graph | None:
     """Replace the size of a computed value by sizes of what it is computed from."""
 
     def answer(node: Apply, _: Apply) -> Sequence[Variable] | None:
-        if not isinstance(node.op, Dim):
-            return None
+        assert isinstance(node.op, Dim)
         size = size_of(node.inputs[0], node.op.axis)
         return None if size.owner is node or _same_dim(size, node) else (size,)
 
-    smaller = rebuild(graph, answer)
+    smaller = rebuild(graph, answer, only=[Dim])
     return None if smaller is graph else smaller
 
 
