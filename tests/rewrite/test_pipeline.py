@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from gpuscan.graph import Graph
+from gpuscan.graph import Graph, leaves
 from gpuscan.rewrite import PASSES, loop_costs, optimise
+from gpuscan.rewrite.sizes_from_inputs import FOUND
 from tests.rewrite.programs import OFF, X, graph_of, s, text_of, x
 
 NAMES = list(dict.fromkeys(run_pass.__name__ for run_pass in PASSES))
@@ -164,6 +165,19 @@ def test_results_with_all_passes_without_any_and_without_each(steps, seed, in_a_
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=str(mode))
 
 
+def test_kernels_compute_the_same():
+    def step(row, h):
+        return gt.log(1 + gt.exp(row)) + h**3 / 4 + 1 / (1 + gt.exp(-h)) * (gt.zeros(4) + 1)
+
+    out, _ = gs.scan(step, X, gt.zeros(4))
+    outputs = [out[-1], gs.grad((out[-1] ** 2).sum(), X)]
+    rows = np.linspace(-2, 2, 12).reshape(3, 4)
+    f = gs.function([X], outputs, device="emulator")
+    assert all(plan.team == "thread" for plan in (f(rows), f.plans)[1])
+    for found, expected in zip(f(rows), gs.function([X], outputs, OFF, device="cpu")(rows), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 # ---- order ----
 
 
@@ -182,6 +196,22 @@ def test_a_graph_is_done_after_the_pipeline():
     for output in (gt.log(p), gs.grad(gt.log(p)[0, 0], X), gs.grad(gt.log(1 + gt.exp(s * x)).sum(), s)):
         once = optimise(graph_of(output))
         assert text_of(optimise(once)) == text_of(once)
+
+
+def test_sizes_that_are_remembered_keep_no_graph_alive():
+    def held() -> int:
+        gc.collect()
+        return len(FOUND)
+
+    before = held()
+    value = gt.vector()
+    for _ in range(50):
+        value = gt.tanh(value) + gt.vector()
+    graph = Graph.close([v for v in leaves([value]) if v.owner is None], [gs.grad(value.sum(), value), value.shape[0]])
+    optimise(graph)
+    assert held() > before
+    del value, graph
+    assert held() <= before
 
 
 # ---- growth ----
