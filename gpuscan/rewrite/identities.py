@@ -159,14 +159,13 @@ def _without_sign(*rows: str) -> Rule:
 def _by_power_of_two(node: Apply) -> Variable | None:
     """Multiply by the inverse, which is exact."""
     x, divisor = node.inputs
-    value = uniform(divisor)
-    if value is None or kind(divisor.dtype) != "f" or not math.isfinite(value) or value == 0:
+    number = uniform(divisor)
+    if number is None or not isinstance(divisor, Constant) or kind(divisor.dtype) != "f":
         return None
-    inverse = np.reciprocal(value)
-    normal = min(abs(float(value)), abs(float(inverse))) >= np.finfo(divisor.dtype).tiny
-    if abs(math.frexp(float(value))[0]) != 0.5 or not normal or not isinstance(divisor, Constant):
+    value = float(number)
+    if abs(math.frexp(value)[0]) != 0.5 or min(abs(value), abs(1 / value)) < np.finfo(divisor.dtype).tiny:
         return None
-    return Pointwise("mul")(x, Constant(np.full(divisor.data.shape, inverse, divisor.dtype)))
+    return Pointwise("mul")(x, Constant(np.full(divisor.data.shape, 1 / value, divisor.dtype)))
 
 
 # ---- choices ----

@@ -132,8 +132,8 @@ Step = Callable[[Quotient], Quotient | None]
 def simpler_product(node: Apply, steps: Sequence[Step]) -> Variable | None:
     """Return a product or quotient after `steps` on its factors; None if none can be taken.
 
-    A sum that is multiplied with an exponential is multiplied term by term if that lets a step be taken: derivatives of
-    a softmax are of that form.
+    A sum that is multiplied with what is positive by nature is multiplied term by term if that lets a step be taken:
+    derivatives of a softmax, and of a cross-entropy of two classes, are of that form.
     """
     if kind(node.outputs[0].dtype) != "f":
         return None
@@ -146,7 +146,7 @@ def _distributed(node: Apply, steps: Sequence[Step]) -> Variable | None:
         return None
     for terms, power in either_way(node.inputs):
         pair = operands(terms, "add")
-        if not pair or operand(power, "exp") is None or any(v.dtype != node.outputs[0].dtype for v in pair):
+        if not pair or not is_positive(power) or any(v.dtype != node.outputs[0].dtype for v in pair):
             continue
         products = [Pointwise("mul")(term, power) for term in pair]
         shorter = [_after(steps, product) for product in products]

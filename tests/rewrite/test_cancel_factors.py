@@ -22,6 +22,7 @@ CHANGED = {
     "x / (e * p) * p": (x / (e * p) * p, "true_div(x, exp(x))"),
     "derivative of log(sigmoid)": (x / p * p * (1 - p), "mul(x, sub(1.0, sigmoid(x)))"),
     "in a sum": ((x / e + p) * e, "add(x, mul(sigmoid(x), exp(x)))"),
+    "in a sum that a sigmoid multiplies": ((x / p + y) * p, "add(x, mul(y, sigmoid(x)))"),
     "a sum of quotients": ((X / total).sum(1), "true_div(sum[1](X), dimshuffle[0](dimshuffle[0, x](sum[1](exp(X)))))"),
 }
 KEPT = {
@@ -49,7 +50,7 @@ def test_values_and_shapes():
     values = np.array([[0.5, -1.0, 2.0]])
     for name, (output, _) in CHANGED.items():
         if name != "a sum of quotients":
-            inputs = [x, y] if name.startswith("y") else [x]
+            inputs = [x, y] if "y" in name.split()[0] or "sigmoid multiplies" in name else [x]
             assert_agree([output, gs.grad(output.sum(), x)], inputs, *[values[0], np.array([2.0])][: len(inputs)])
     assert_agree(CHANGED["a sum of quotients"][0], [X], values)
 

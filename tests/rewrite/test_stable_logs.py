@@ -127,6 +127,17 @@ def test_cross_entropy_of_what_is_next_to_impossible():
     np.testing.assert_allclose(gradient, [[-1, 1]])
 
 
+def test_cross_entropy_of_two_classes():
+    p = gt.sigmoid(x * s)
+    cost = -(y * gt.log(p) + (1 - y) * gt.log(1 - p)).mean()
+    gradient = gs.grad(cost, s)
+    assert_agree([cost, gradient], [x, y, s], np.array([0.5, -2.0, 1.0]), np.array([0.0, 1.0, 0.3]), 0.7)
+    f = gs.function([x, y, s], [cost, gradient], device="cpu")
+    value, slope = f([1000.0, -1000.0, 2000.0], [0.0, 1.0, 1.0], 1.0)
+    assert value == pytest.approx(2000 / 3)
+    assert slope == pytest.approx(2000 / 3)
+
+
 def test_a_sum_of_no_exponentials_is_a_maximum_of_nothing():
     f = gs.function([x], gt.log(gt.exp(x).sum()), device="cpu")
     with pytest.raises(ValueError, match="nothing to choose from"):
