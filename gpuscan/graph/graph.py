@@ -30,7 +30,7 @@ class Graph(Unchanging):
         self._initialise(parameters=tuple(parameters), outputs=tuple(outputs))
         if len(set(self.parameters)) != len(self.parameters):
             raise GraphError("a parameter of a graph is listed twice")
-        if free := free_values(self.outputs, self.parameters):
+        if free := free_values(self.outputs, self.parameters, self.nodes):
             raise GraphError(f"{free[0]!r} is read inside the function but is not a parameter of it")
 
     @classmethod

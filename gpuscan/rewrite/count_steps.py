@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuscan.graph import Apply, Graph, Variable
-from gpuscan.loop import Loop, Result, Scan, open_loop
+from gpuscan.loop import Loop, Result, Scan, read_loop
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.tensor.shaping import Dim
 
@@ -17,12 +17,11 @@ def count_steps(graph: Graph) -> Graph | None:
     """
 
     def read_size(node: Apply, _: Apply) -> Sequence[Variable] | None:
-        if not isinstance(node.op, Dim):
-            return None
+        assert isinstance(node.op, Dim)
         (history,) = node.inputs
         if history.owner is None or not isinstance(history.owner.op, Scan):
             return None
-        loop, result = open_loop(history.owner), history.owner.op.results[history.index]
+        loop, result = read_loop(history.owner), history.owner.op.results[history.index]
         if result.kind != "history":
             return None
         if node.op.axis == 0:
@@ -30,7 +29,7 @@ def count_steps(graph: Graph) -> Graph | None:
         state = loop.state(result.record)
         return None if state is None else [node.op(state.init)]
 
-    counted = rebuild(graph, read_size)
+    counted = rebuild(graph, read_size, only=[Dim])
     return None if counted is graph else counted
 
 
