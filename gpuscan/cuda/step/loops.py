@@ -138,7 +138,8 @@ class _InnerLoop:
 
     def _declare(self, result: Result, output: Variable) -> _Rows:
         w = self.w
-        shape = w.shape(output)
+        # A random state is one element, not the two words of its row.
+        shape = output.type.shape[:1] if output in w.random else w.shape(output)
         if None in output.type.shape:
             raise RefusalError(f"{self.loop.title}: the rows kept of {result.record} depend on values")
         name, c_type = f"kept_{result.record}", w.c_type(output)
