@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as SequenceOf
 from contextlib import contextmanager
@@ -496,6 +497,7 @@ class _StepText:
                 *(['#include "report.cuh"'] if self.w.failures else []),
                 *(['#include "pointwise.cuh"'] if any("gs::" in line for line in body) else []),
                 *(['#include "random.cuh"'] if self.w.random else []),
+                *(f'#include "{name}"' for name in _libraries(body)),
                 '#include "lane_loop.cuh"',
                 "",
                 *([f"constexpr int TEAM_BYTES = {self.memory.rounded};", ""] if team.kind == "warp" else []),
@@ -539,6 +541,21 @@ class _StepText:
             return ["if (lane >= lanes) return;", made, *run]
         # The threads of a block meet once more, those without a lane too.
         return [made, "bool const idle = lane >= lanes;", "if (!idle) {", *_indented(run, 1), "}", "step.total(idle);"]
+
+
+LIBRARIES = {
+    "matrices.cuh": "inverse|cholesky|solve|solve_triangular|determinant|sign_and_log_determinant",
+    "jacobi.cuh": "eigh|svd|singular_values",
+    "qr.cuh": "qr",
+    "ordering.cuh": "sort|argsort|searchsorted|cumulate",
+}
+"""Files of ``kernels/`` with functions on whole arrays, and those functions; each is included only where one is."""
+
+
+def _libraries(body: SequenceOf[str]) -> list[str]:
+    return [
+        name for name, functions in LIBRARIES.items() if any(re.search(rf"gs::({functions})<", line) for line in body)
+    ]
 
 
 def _lane(kind: str) -> str:
