@@ -395,6 +395,79 @@ def axes_of_size_one(given: Given) -> Any:
     return loop(step, [x], [s, None, None])
 
 
+# Axes that run side by side from here on, and come from elsewhere: lanes whose elements are found by their position.
+
+
+@program()
+def slices_of_rows(given: Given) -> Any:
+    x, s = given.normal(4, 7), given.normal(3)
+    return loop(lambda row, s: s * 0.5 + row[1:4] - row[::-1][::3] * row[5:2:-1], [x], [s])
+
+
+@program()
+def rows_joined(given: Given) -> Any:
+    x, y, s = given.normal(4, 3), given.normal(4, 2, 2), given.normal(2, 5)
+    return loop(lambda a, b, s: s * 0.5 + gt.concatenate([gt.stack([a, a * 2]), b], axis=1), [x, y], [s])
+
+
+@program()
+def scalars_stacked(given: Given) -> Any:
+    x, y, s = given.normal(4), given.normal(4), given.normal(3)
+    return loop(lambda a, b, s: s * 0.5 + gt.stack([a, b, a * b]), [x, y], [s])
+
+
+@program()
+def rows_reshaped(given: Given) -> Any:
+    x, y, s = given.normal(4, 2, 3), given.normal(4, 6), given.normal(6)
+
+    def step(a: Any, b: Any, s: Any) -> Any:
+        return s * 0.5 + a.reshape((6,)) * b, (b.reshape((3, 2)) * a.T).sum(1)
+
+    return loop(step, [x, y], [s, None])
+
+
+@program()
+def rows_flattened(given: Given) -> Any:
+    x, s = given.normal(4, 2, 3), given.normal(6)
+    return loop(lambda a, s: s * 0.5 + a.reshape((6,)), [x], [s])
+
+
+@program()
+def rows_split(given: Given) -> Any:
+    x, s = given.normal(4, 5, 6), given.normal(5, 2, 3)
+    return loop(lambda a, s: s * 0.5 + a.reshape((5, 2, 3)), [x], [s])
+
+
+@program()
+def rows_transposed(given: Given) -> Any:
+    x, s = given.normal(4, 3, 2), given.normal(2, 3)
+    return loop(lambda row, s: s * 0.5 + row.T, [x], [s])
+
+
+@program()
+def rows_repeated(given: Given) -> Any:
+    x, s = given.normal(4, 3), given.normal(6)
+    return loop(lambda row, s: s * 0.5 + gt.repeat(row, 2) + gt.tile(row, 2), [x], [s])
+
+
+@program()
+def written_rows(given: Given) -> Any:
+    x, i, s = given.normal(4, 3), given.integers(-5, 5, 4, 3), given.normal(5, 2)
+
+    def step(row: Any, i: Any, s: Any) -> Any:
+        new = gt.inc_subtensor(s[1:4], row[:, None])
+        new = gt.set_subtensor(new[i[0]], row[:2])
+        return gt.inc_subtensor(new[i], row[0]), gt.set_subtensor((s * 0)[::2], row[:, None])
+
+    return loop(step, [x, i], [s, None])
+
+
+@program()
+def positions_in_arrays(given: Given) -> Any:
+    x, s = given.normal(4), given.normal(3, 4)
+    return loop(lambda row, s: s * 0.5 + gt.arange(4) * row + gt.eye(3, 4, 1) + gt.arange(3)[:, None], [x], [s])
+
+
 # ---- positions that values give ----
 
 
@@ -475,8 +548,11 @@ def inner_loop_over_lanes(given: Given) -> Any:
     x, s = given.normal(3, 4, 5), given.normal(5)
 
     def step(rows: Any, s: Any) -> Any:
-        a, b = loop(lambda row, old, s: (s * 0.5 + row - old, s * row), [rows], [dict(initial=gt.stack([s, -s]),
-                    taps=[-2, -1]), None])
+        a, b = loop(
+            lambda row, old, s: (s * 0.5 + row - old, s * row),
+            [rows],
+            [dict(initial=gt.stack([s, -s]), taps=[-2, -1]), None],
+        )
         return a[-1] + b.sum(0), b[-2:]
 
     return loop(step, [x], [s, None])

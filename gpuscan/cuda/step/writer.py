@@ -175,8 +175,10 @@ class Writer:
     # ---- reading ----
 
     def read(self, variable: Variable, at: Position) -> str:
-        """Return the text of an element of a value."""
+        """Return the text of an element of a value; where the position is along axes of lanes does not matter."""
         value = self.values.get(variable)
+        if variable not in self.random:
+            at = tuple("0" if n == 1 else i for i, n in zip(at, self.shape(variable), strict=True))
         if value is None:
             value = self.values[variable] = self._literal(variable)
         return value.read(self, at)
@@ -188,7 +190,7 @@ class Writer:
     def broadcast(self, variable: Variable, at: Position) -> str:
         """Return the text of the element of a value that meets position `at` of what it is broadcast to."""
         own = at[len(at) - variable.ndim :]
-        return self.read(variable, tuple("0" if n == 1 else i for n, i in zip(self.shape(variable), own, strict=True)))
+        return self.read(variable, own)
 
     def _literal(self, variable: Variable) -> Value:
         if variable in self.random:
