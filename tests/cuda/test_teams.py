@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import gpuscan as gs
-import gpuscan.tensor as gt
 from tests.cuda.team_programs import PROGRAMS, Given
 
 TEAMS = ("thread", "warp", "block", "grid")

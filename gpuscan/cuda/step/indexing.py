@@ -103,7 +103,7 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> None:
 
 
 def _placed(w: Writer, found: Selections, x: Variable, at: Position) -> Iterator[tuple[Selection, int, str]]:
-    """Yield for each axis of an array what the index says of it, its size, and where along it the element at `at` is."""
+    """Yield for each axis of an array what the index says of it, its size, and where the element at `at` is."""
     for s, size, i in zip(found.along, x.type.shape, w.coordinates(x, at), strict=True):
         yield s, size or 0, i
 
