@@ -70,6 +70,14 @@ Origin = Source | Output | Number | Steps | LastRow | Scratch | Report | StepsRu
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where one record of a loop lives while the loop runs."""
+
+    record: str
+    where: str
+
+
+@dataclass(frozen=True)
 class BoundKernel:
     """A kernel, where each of its arguments comes from, and how it is launched.
 
@@ -88,6 +96,8 @@ class BoundKernel:
     messages : tuple of Failure
         What each code means that the kernel may report. With any, one of the origins is a `Report`, and the host waits
         for the kernel after each launch, to read it.
+    places : tuple of Place
+        Where the loop's records live while it runs.
     """
 
     kernel: Kernel
@@ -97,6 +107,7 @@ class BoundKernel:
     shared_bytes: int = 0
     cooperative: bool = False
     messages: tuple[Failure, ...] = ()
+    places: tuple[Place, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.messages) != (Report() in self.origins):

@@ -11,8 +11,10 @@ from typing import ClassVar, final
 import numpy as np
 
 from gpuscan.config import config
+from gpuscan.cuda.binding import Place
+from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
-from gpuscan.cuda.plan import KernelPlan, Place, Traffic, row_of
+from gpuscan.cuda.plan import KernelPlan, Traffic, row_of, seconds_text
 from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
 from gpuscan.cuda.step.team import Team
 from gpuscan.graph import TensorType
@@ -66,7 +68,7 @@ class ThreadTeam(Strategy):
         return None
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, Team("thread", block=_block(loop.lanes.count, gpu)), _ahead(loop))
+        return _kernel_plan(loop, Team("thread", block=_block(loop.lanes.count, gpu)), _ahead(loop), gpu)
 
 
 @final
@@ -76,14 +78,14 @@ class WarpTeam(Strategy):
     team = "warp"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
             return reason
         if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
             return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
         return _refuse_registers(loop, self._shape(loop))
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, self._shape(loop), 1)
+        return _kernel_plan(loop, self._shape(loop), 1, gpu)
 
     def _shape(self, loop: Analysis) -> Team:
         elements = prod(loop.widest())
@@ -98,12 +100,12 @@ class BlockTeam(Strategy):
     team = "block"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
             return reason
         return _refuse_registers(loop, self._shape(loop))
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, self._shape(loop), 1)
+        return _kernel_plan(loop, self._shape(loop), 1, gpu)
 
     def _shape(self, loop: Analysis) -> Team:
         elements = prod(loop.widest())
@@ -129,7 +131,7 @@ class GridTeam(Strategy):
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
         whole = loop.without_lanes()
-        return _kernel_plan(whole, self._shape(whole, gpu), 1)
+        return _kernel_plan(whole, self._shape(whole, gpu), 1, gpu)
 
     def _shape(self, loop: Analysis, gpu: GPU) -> Team:
         elements, last = prod(loop.widest()), loop.widest()[-1] if loop.widest() else 1
@@ -168,6 +170,8 @@ STRATEGIES: tuple[Strategy, ...] = (ThreadTeam(), WarpTeam(), BlockTeam(), GridT
 def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
     """Yield how to run a loop: the plans of the teams that take it, best first, each with why others did not.
 
+    A team that `config.strategy` names comes first, if it takes the loop.
+
     Parameters
     ----------
     loop : Loop
@@ -177,11 +181,30 @@ def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
     """
     analysis = analyse(loop)
     refusals: dict[str, str] = {}
-    for strategy in sorted(STRATEGIES, key=lambda s: s.team != config.strategy):
+    plans: list[KernelPlan] = []
+    for strategy in STRATEGIES:
         if (reason := strategy.refuse(analysis, gpu)) is None:
-            yield replace(strategy.plan(analysis, gpu), refusals=dict(refusals))
+            plans.append(strategy.plan(analysis, gpu))
         else:
             refusals[strategy.team] = reason
+    plans.sort(key=lambda plan: (plan.team != config.strategy, _seconds(plan)))
+    for i, plan in enumerate(plans):
+        slower = {p.team: _slower(p, plan) for p in plans[i + 1 :] if p.estimate is not None}
+        yield replace(plan, refusals={**refusals, **slower})
+
+
+def _seconds(plan: KernelPlan) -> float:
+    return float("inf") if plan.estimate is None else plan.estimate.seconds
+
+
+def _slower(plan: KernelPlan, chosen: KernelPlan) -> str:
+    assert plan.estimate is not None
+    if chosen.estimate is None or chosen.team == config.strategy:
+        return f"config.strategy asks for {config.strategy}"
+    return (
+        f"a step would take {seconds_text(plan.estimate.seconds)} where {chosen.team} takes "
+        f"{seconds_text(chosen.estimate.seconds)}"
+    )
 
 
 def choose(loop: Loop, gpu: GPU) -> KernelPlan:
@@ -192,7 +215,8 @@ def choose(loop: Loop, gpu: GPU) -> KernelPlan:
 # ---- what plans are made of ----
 
 
-def _kernel_plan(loop: Analysis, shape: Team, ahead: int) -> KernelPlan:
+def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPlan:
+    traffic = _traffic(loop.loop)
     return KernelPlan(
         team=shape.kind,
         loop=loop.loop,
@@ -202,8 +226,8 @@ def _kernel_plan(loop: Analysis, shape: Team, ahead: int) -> KernelPlan:
         random=loop.random,
         totals=loop.totals,
         ahead=ahead,
-        places=tuple(_places(loop.loop)),
-        traffic=_traffic(loop.loop),
+        traffic=traffic,
+        estimate=estimate(loop, shape, gpu, traffic.per_step),
     )
 
 
@@ -218,6 +242,12 @@ def _registers(loop: Analysis, ranks: int = 1) -> int:
     total = sum(loop.registers(s.next, ranks) * s.depth for s in inner.states)
     total += sum(loop.registers(v, ranks) * window(s.reads) for s in inner.sequences for v in [*s.reads.values()][:1])
     return total + sum(min(loop.registers(n.read, ranks), 32) for n in inner.non_sequences)
+
+
+def _refuse_single(loop: Analysis) -> str | None:
+    if prod(loop.widest()) == 1 and loop.longest_sum() == 1:
+        return "a lane has one element of every value: there is nothing to divide"
+    return None
 
 
 def _refuse_registers(loop: Analysis, shape: Team) -> str | None:
@@ -239,21 +269,6 @@ def _ahead(loop: Analysis) -> int:
     if not reads:
         return 1
     return 1 if loop.work() > MOST_AHEAD_OPS else 8 if reads == 1 else 4
-
-
-def _places(loop: Loop) -> list[Place]:
-    places = []
-    for s in loop.sequences:
-        if s.reads:
-            kept = f", the last {window(s.reads)} kept in registers" if window(s.reads) > 1 else ""
-            places.append(Place(s.name, f"rows read once from device memory, ahead of use{kept}"))
-    for state in loop.states:
-        places.append(Place(state.name, f"registers, {state.depth} past value{'s' * (state.depth > 1)}"))
-    places += [Place(n.name, "a register, read once") for n in loop.non_sequences]
-    for result in loop.results:
-        how = "written at each step" if result.kind in ("history", "last") else "written after the last step"
-        places.append(Place(f"{result}", how))
-    return places
 
 
 def _traffic(loop: Loop) -> Traffic:

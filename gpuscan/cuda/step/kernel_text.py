@@ -24,6 +24,7 @@ from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
 from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
 from gpuscan.cuda.step.parameters import Parameters
+from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.totals import write_totals
@@ -117,6 +118,7 @@ class _StepText:
         self.w.names = names
         self.sources: dict[str, tuple[str, str]] = {}  # arrays of sequences, and the rows they begin at, by name
         self.status = ""
+        self.where: dict[str, str] = {}  # where sequences and non-sequences are, by name
         self.rings: dict[Variable, str] = {}  # the shared memory of sequences that all threads read
         self.shifts: list[str] = []  # what moves windows on, after a step
         self.staged: list[tuple[Kept, str, str]] = []
@@ -176,6 +178,7 @@ class _StepText:
             shared,
             cooperative=team.kind == "grid",
             messages=tuple(self.w.failures),
+            places=tuple(describe(self.loop, team, self.where, self.states, self.totals, self.w.columns_of)),
         )
 
     def _meeting(self) -> str:
@@ -218,6 +221,7 @@ class _StepText:
         if is_literal(n.read):
             return
         if n.name in self.by_value:
+            self.where[n.name] = "a number, passed by value"
             w.values[n.read] = Text(self.given.add(f"non_{n.name}", n.source.dtype, Source(n.name)))
             return
         array = self._array(f"non_{n.name}", n.read, Source(n.name))
@@ -226,6 +230,7 @@ class _StepText:
             held = self.given.field(w.c_type(n.read), f"v_{n.name}")
             w.line(f"{held} = {self._load(array, n.read, '0', ('0',) * len(w.shape(n.read)))};")
             w.values[n.read] = Text(held)
+            self.where[n.name] = "a register, read once"
             return
         w.origins[n.read] = self._row(array, n.read, "0", n.read)
         w.values[n.read] = self._held(n, array) or w.origins[n.read]
@@ -240,10 +245,13 @@ class _StepText:
         kept = Kept(v, shape)
         if not w.is_shared(v) and registers <= MOST_HELD:
             kept.own = self.w.names.unique(f"v_{n.name}")
+            self.where[n.name] = "registers, read once"
             self.code.fields.append(f"{c_type} {kept.own}[{w.team.slots(w.space(v))}];")
         elif w.is_shared(v) and w.team.kind != "grid" and self._fits(C_BYTES[c_type] * prod(shape)):
             w.share(kept, f"v_{n.name}", c_type)
+            self.where[n.name] = "shared memory, read once"
         else:
+            self.where[n.name] = "read where it is used, from the caches"
             return None
         group = w.open_group(w.space(v))
         text = self._load(array, v, "0", spread(group.names, shape))
@@ -312,6 +320,8 @@ class _StepText:
             offset: f"row.{member}" if offset == new else w.names.unique(f"{member}_{offset}")
             for offset in range(first, last + 1)
         }
+        kept = f", the last {last - first + 1} kept in registers" if last > first else ""
+        self.where[s.name] = f"rows read once from device memory, {self.plan.ahead} steps ahead of use{kept}"
         self.code.row.append(f"{c_type} {member}{count};")
         self.code.read += self._loading(f"row.{member}", array, read, _row(start, "t", new))
         for offset in held.keys() - {new}:
@@ -357,6 +367,7 @@ class _StepText:
         shape, space = w.shape(variable), w.space(variable)
         size, slots = prod(shape), w.team.slots(space)
         w.values[variable] = Kept(variable, shape, shared=ring, start=times("(int)(t % 2)", size), buffer=(ring, 1))
+        self.where[s.name] = "rows put in shared memory a step ahead of use"
         following = w.names.unique(f"following_{s.name}")
         w.line(f"{w.c_type(variable)} {following}[{slots}];")
         w.line("if (t + 1 < length) {")

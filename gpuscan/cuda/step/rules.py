@@ -346,7 +346,8 @@ def _hold_columns(w: Writer, b: Variable, output: Variable, inner: int) -> str:
     if w.resident_registers + registers > registers_for_weights(w.team):
         return ""
     w.resident_registers += registers
-    name = w.hold(c_type, f"w_{_called(b)}", columns.size)
+    w.columns_of.add(_record(w, b))
+    name = w.hold(c_type, f"w_{_record(w, b)}", columns.size)
     row = f"(r * {w.team.parts} + team.part)" if w.team.parts > 1 else "r"
     column = f"(c * {w.team.ranks} + team.rank)" if columns.count > 1 else f"team.rank % {w.shape(b)[-1]}"
     inside = inner % w.team.parts == 0
@@ -363,10 +364,11 @@ def _hold_columns(w: Writer, b: Variable, output: Variable, inner: int) -> str:
     return f"{name}[{slot}rr]"
 
 
-def _called(v: Variable) -> str:
-    while v.owner is not None and not v.name:
+def _record(w: Writer, v: Variable) -> str:
+    """Return the name of the non-sequence of which a value is a part."""
+    while v.owner is not None:
         v = v.owner.inputs[0]
-    return v.name or "held"
+    return next(n.name for n in w.loop.non_sequences if n.read is v)
 
 
 def _batched(w: Writer, v: Variable, batch: Position, core: Sequence[str]) -> str:

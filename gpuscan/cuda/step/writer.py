@@ -105,6 +105,7 @@ class Writer:
         self.shared_arrays: dict[str, str] = {}  # declarations, by name
         self.loop = loop
         self.resident_registers = 0
+        self.columns_of: set[str] = set()  # names of non-sequences of which threads hold columns
         self.held: list[str] = []  # declarations of what is loaded before the first step
         self.at_start: list[str] = []  # statements that load it
         self.copies: dict[tuple[str, str], str] = {}  # a block's copies of what a grid shares, by array and start
