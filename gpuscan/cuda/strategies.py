@@ -16,7 +16,9 @@ from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan, Traffic, row_of, seconds_text
 from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
+from gpuscan.cuda.step.kernel_text import MOST_AHEAD, MOST_HELD
 from gpuscan.cuda.step.team import Team
+from gpuscan.cuda.step.writer import MOST_OWN
 from gpuscan.graph import TensorType
 from gpuscan.loop import Loop, result_type
 
@@ -33,6 +35,9 @@ MOST_AHEAD_OPS = 64
 WIDEST_OF_WARP = 128
 """Elements of the widest value up to which a warp carries a lane: four for each of its threads."""
 
+
+GRID_BLOCK = 256
+"""Threads of each SM in a grid: with more of them each would have too few registers for weights."""
 
 LONG_SUM = 64
 """Terms from which on the threads of a warp share a sum in a grid."""
@@ -139,14 +144,29 @@ class GridTeam(Strategy):
             block = 256
             ranks = min(elements, gpu.sms * block)
             return Team("grid", ranks, 1, block, -(-ranks // block))
-        # A column of the weights to a rank, whatever the lanes: each is read once for all of them.
-        ranks = min(last, gpu.sms * 256)
-        units = -(-ranks // gpu.sms)
-        parts = 32
-        while parts > 1 and units * parts > 256:
-            parts //= 2
-        block = -(-units * parts // 32) * 32
-        return Team("grid", ranks, parts, block, -(-ranks * parts // block))
+        return _grid_of_columns(loop, last, elements // last, gpu)
+
+
+def _grid_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> Team:
+    """Return the grid in which a thread needs the fewest registers for its columns of weights and its sums.
+
+    A rank has a column of the weights and some of the rows, of all lanes together; the threads of a rank divide the
+    terms of its sums.
+    """
+    threads = gpu.sms * GRID_BLOCK
+    best: tuple[int, int, int] | None = None
+    for parts in (32, 16, 8, 4, 2, 1):
+        groups = max(min(threads // (columns * parts), rows), 1)
+        registers = -(-rows // groups) + -(-loop.longest_sum() // parts)
+        if columns * groups * parts <= threads and (best is None or registers < best[0]):
+            best = (registers, groups, parts)
+    if best is None:
+        return Team("grid", threads, 1, GRID_BLOCK, gpu.sms)
+    _, groups, parts = best
+    ranks = columns * groups
+    # Whole ranks to a block, spread over all SMs.
+    block = -(-(-(-ranks // gpu.sms) * parts) // 32) * 32
+    return Team("grid", ranks, parts, block, -(-ranks * parts // block))
 
 
 @final
@@ -237,11 +257,17 @@ def window(offsets: Collection[int]) -> int:
 
 
 def _registers(loop: Analysis, ranks: int = 1) -> int:
-    """Return the 32-bit registers that each of a lane's threads carries from step to step."""
+    """Return the 32-bit registers that each of a lane's threads carries from step to step.
+
+    What is too large for that is not counted where a lane has several threads: they have it in memory that they share.
+    """
     inner = loop.loop
-    total = sum(loop.registers(s.next, ranks) * s.depth for s in inner.states)
-    total += sum(loop.registers(v, ranks) * window(s.reads) for s in inner.sequences for v in [*s.reads.values()][:1])
-    return total + sum(min(loop.registers(n.read, ranks), 32) for n in inner.non_sequences)
+    carried = [(s.next, s.depth, MOST_OWN) for s in inner.states]
+    carried += [(v, window(s.reads), MOST_AHEAD) for s in inner.sequences for v in [*s.reads.values()][:1]]
+    counts = ((loop.registers(v, ranks), times, most) for v, times, most in carried)
+    total = sum(n * times for n, times, most in counts if ranks == 1 or n <= most)
+    fixed = (loop.registers(n.read, ranks) for n in inner.non_sequences)
+    return total + sum(n for n in fixed if n <= MOST_HELD)
 
 
 def _refuse_single(loop: Analysis) -> str | None:

@@ -316,7 +316,7 @@ class Writer:
     def keep(self, key: Hashable, name: str, shape: tuple[int, ...], c_type: str, group: Group) -> Kept:
         """Return a value whose element the open group has as `name`, kept as later groups read it."""
         kept = Kept(key, shape, group=group, element=name)
-        if self.is_own(key):
+        if self.is_own(key, group.space, c_type):
             kept.own = self.names.unique(f"{name}_own")
             group.before.append(f"{c_type} {kept.own}[{max(self.team.slots(group.space), 1)}];")
             group.inside.append(f"{kept.own}[{group.slot}] = {name};")
@@ -325,9 +325,14 @@ class Writer:
             group.inside.append(self.publish(kept, group, name))
         return kept
 
-    def is_own(self, key: Hashable) -> bool:
-        """Whether threads read their own elements of a value, so that they keep them in registers."""
-        return self.known is None or key in self.known.own
+    def is_own(self, key: Hashable, space: tuple[int, ...], c_type: str) -> bool:
+        """Whether threads keep their own elements of a value in registers: they read them, and there is room."""
+        return (self.known is None or key in self.known.own) and self.has_room(space, c_type)
+
+    def has_room(self, space: tuple[int, ...], c_type: str) -> bool:
+        """Whether a thread has registers for its elements of an array; alone it has nowhere else to put them."""
+        registers = max(C_BYTES[c_type] // 4, 1) * self.team.slots(space)
+        return self.team.kind == "thread" or registers <= MOST_OWN
 
     def is_shared(self, key: Hashable) -> bool:
         """Whether threads read elements that others have."""
@@ -429,6 +434,10 @@ class Writer:
             self._fold_all(variable, (extent,), operation, start, lambda at: term(("0",) * len(shape), at[0]))
             return
 
+        if not self.has_room(space, c_type):
+            self._fold_in_turn(variable, extent, operation, start, term)
+            return
+
         def write(group: Group) -> None:
             sums = self.names.unique(f"{name}_own")
             place = f"{sums}[{group.slot}]"
@@ -447,6 +456,23 @@ class Writer:
             self.values[variable] = kept
 
         self.within(space, write, extent)
+
+    def _fold_in_turn(
+        self, variable: Variable, extent: int, operation: str, start: str, term: Callable[[Position, str], str]
+    ) -> None:
+        """Compute sums one after the other, where there are too many for registers."""
+        shape, space, c_type = self.shape(variable), self.space(variable), self.c_type(variable)
+        name = self.name(variable)
+
+        def write(group: Group) -> None:
+            text = term(spread(group.names, shape), "r")
+            group.inside += [
+                f"{c_type} {name} = {start};",
+                f"for (int r = 0; r < {extent}; ++r) {name} = gs::{operation}::of({name}, {text});",
+            ]
+            self.values[variable] = self.keep(variable, name, shape, c_type, group)
+
+        self.within(space, write)
 
     def fold_over(
         self, variable: Variable, shape: tuple[int, ...], operation: str, start: str, term: Callable[[Position], str]
@@ -515,5 +541,8 @@ class Writer:
         return InDeviceMemory(array, plus(row, lane), tuple(strides), shape, key)
 
 
-C_BYTES = {c_type: np.dtype(dtype).itemsize for dtype, c_type in C_TYPES.items()}
+MOST_OWN = 64
+"""32-bit registers of a value up to which a thread of a larger team keeps its elements there."""
+
+C_BYTES = {c_type: np.dtype(dtype).itemsize for dtype, c_type in C_TYPES.items()} | {STATE_TYPE: 16}
 """Size of an element, by its C type."""
