@@ -34,8 +34,8 @@ class Group:
         Whether the terms of its sums are written out, because arrays of registers are read by their number.
     numbered : bool
         Whether the terms of a part are numbered by `rr`.
-    copied : set of str
-        A block's copies, made before it, of arrays that a grid shares.
+    copies : dict of str to str
+        A block's copies, made before it, of arrays that a grid shares: what makes each, by its name.
     """
 
     space: tuple[int, ...]
@@ -50,7 +50,7 @@ class Group:
     writes: set[Buffer] = field(default_factory=set)
     unrolled: bool = False
     numbered: bool = False
-    copied: set[str] = field(default_factory=set)
+    copies: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[tuple[int, ...], int]:

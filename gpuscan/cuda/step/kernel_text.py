@@ -31,9 +31,10 @@ from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.source import splice
 from gpuscan.cuda.step.carried import Carried
 from gpuscan.cuda.step.groups import UNROLLED, Group
+from gpuscan.cuda.step.hazards import Pending
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
-from gpuscan.cuda.step.memory import REDUCTION_BYTES, Region
+from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
 from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
@@ -115,8 +116,8 @@ class _StepText:
         names = Names()
         self.given = Parameters(names, plan.lanes)
         reserved = REDUCTION_BYTES if self.team.kind in ("block", "grid") else 0
-        limit = shared_bytes // self.team.per_block if self.team.kind == "warp" else shared_bytes
-        self.memory = Region(limit, reserved)
+        teams = self.team.per_block if self.team.kind == "warp" else 1
+        self.memory = Region(shared_bytes // teams // ALIGNMENT * ALIGNMENT, reserved)
         self.w = Writer(
             self.team,
             self.loop,
@@ -159,13 +160,13 @@ class _StepText:
     @contextmanager
     def into(self, lines: list[str]) -> Iterator[None]:
         """Have statements written to a section."""
-        outer, self.w.lines = self.w.lines, []
-        self.w.touches_shared = False
-        self.w.pending = type(self.w.pending)()
+        w = self.w
+        outer, touches, pending = w.lines, w.touches_shared, w.pending
+        w.lines, w.touches_shared, w.pending = [], False, Pending()
         yield
-        self.w.close_group()
-        lines += self.w.lines
-        self.w.lines = outer
+        w.close_group()
+        lines += w.lines
+        w.lines, w.touches_shared, w.pending = outer, touches or w.touches_shared, pending | w.pending
 
     def build(self) -> BoundKernel:
         self.lanes = self.given.add("lanes", "int64", Number(self.plan.lane_count))
@@ -181,6 +182,8 @@ class _StepText:
             for s in self.loop.sequences:
                 for offset, variable in s.reads.items():
                     self._stage_first(s, offset, variable)
+            if self.w.pending.written:  # not every step begins with a barrier
+                self.w.barrier()
         with self.into(self.code.advance):
             for s in self.loop.sequences:
                 if s.reads:
@@ -197,7 +200,7 @@ class _StepText:
         team, grid = self.team, self.plan.grid
         text = splice(self._text())
         kernel = Kernel(KERNEL_NAME, text, tuple(self.given.parameters))
-        shared = self.memory.used * team.per_block if team.kind == "warp" else self.memory.used
+        shared = self.memory.rounded * team.per_block if team.kind == "warp" else self.memory.used
         if not self.w.shared_arrays and "template all<" not in text:
             shared = 0
         return BoundKernel(
@@ -560,7 +563,7 @@ class _StepText:
                 *(f'#include "{name}"' for name in _libraries(body)),
                 '#include "lane_loop.cuh"',
                 "",
-                *([f"constexpr int TEAM_BYTES = {self.memory.used};", ""] if team.kind == "warp" else []),
+                *([f"constexpr int TEAM_BYTES = {self.memory.rounded};", ""] if team.kind == "warp" else []),
                 "struct Step {",
                 "    // What one step reads of the sequences.",
                 "    struct Row {",

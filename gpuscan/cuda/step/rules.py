@@ -8,9 +8,9 @@ from typing import Any
 from gpuscan.cuda.expressions import convert, expression, number, sample
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.reports import Failure
+from gpuscan.cuda.step.alignment import same_axes
 from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.positions import Position, flat, spread, unravel
-from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import View
 from gpuscan.cuda.step.writer import RefusalError, Writer
 from gpuscan.graph import Apply, Variable
@@ -120,11 +120,18 @@ def _dimshuffle(w: Writer, op: DimShuffle, node: Apply) -> None:
 @rule(Reshape)
 def _reshape(w: Writer, op: Reshape, node: Apply) -> None:
     x, output = node.inputs[0], node.outputs[0]
-    old, new = w.shape(x), w.shape(output)
-    if space_of(old) == space_of(new):
-        w.values[output] = View(lambda at: w.read(x, spread([i for i, n in zip(at, new, strict=True) if n != 1], old)))
-    else:
-        w.values[output] = View(lambda at: w.read(x, unravel(flat(at, new), old)))
+    old, new = (tuple(n or 0 for n in v.type.shape) for v in (x, output))
+    same = dict(same_axes(old, new))
+    split = tuple(n for axis, n in enumerate(old) if axis not in same)
+    joined = [axis for axis in range(output.ndim) if axis not in same.values()]
+
+    def element(at: Position) -> str:
+        at = w.coordinates(output, at)
+        number = flat(tuple(at[axis] for axis in joined), [new[axis] for axis in joined])
+        others = iter(unravel(number, split))
+        return w.read(x, tuple(at[same[axis]] if axis in same else next(others) for axis in range(x.ndim)))
+
+    w.values[output] = View(element)
 
 
 @rule(Join)
@@ -132,11 +139,10 @@ def _join(w: Writer, op: Join, node: Apply) -> None:
     output = node.outputs[0]
 
     def element(at: Position) -> str:
-        start, texts = 0, []
+        at, start, texts = w.coordinates(output, at), 0, []
         for v in node.inputs:
             size = v.type.shape[op.axis] or 0
-            own = (*at[: op.axis], _minus(at[op.axis], start) if size != 1 else "0", *at[op.axis + 1 :])
-            own = tuple("0" if n == 1 else i for i, n in zip(own, w.shape(v), strict=True))
+            own = (*at[: op.axis], _minus(at[op.axis], start), *at[op.axis + 1 :])
             start += size
             if size:
                 texts.append((f"{at[op.axis]} < {start}", convert(w.read(v, own), v.dtype, output.dtype)))
@@ -159,6 +165,7 @@ def _stack(w: Writer, op: Stack, node: Apply) -> None:
     output = node.outputs[0]
 
     def element(at: Position) -> str:
+        at = w.coordinates(output, at)
         texts = [convert(w.read_one(v), v.dtype, output.dtype) for v in node.inputs]
         if at[0].isdigit():
             return texts[int(at[0])]
