@@ -32,8 +32,8 @@ DEPENDENT_CLOCKS = 4
 LANES_PER_SM = 128
 """Instructions that the threads of one SM begin in a clock."""
 
-SET_UP = 8
-"""Instructions around each node that a thread of a team executes whether it has an element or not."""
+SET_UP = 16
+"""Instructions between two barriers that a thread executes whether it has an element or not."""
 
 INDEPENDENT = {"thread": 2, "warp": 3, "block": 3, "grid": 4}
 """Operations of a thread that do not wait for each other, on average: teams have several sums at once."""
@@ -100,10 +100,11 @@ def estimate(loop: Analysis, team: Team, gpu: GPU, bytes_per_step: int) -> Estim
     read = any(s.reads for s in loop.loop.sequences) and team.kind != "thread"
     waiting = (apart + (DRAM_LATENCY_CLOCKS if read else 0) / 2 + late) / clock + met
     waves = -(-lanes // _at_once(loop, team, gpu))
-    instructions = lanes * (threads * len(nodes) * (SET_UP if team.kind != "thread" else 1) + work / 2)
+    around = threads * (sums + 1) * SET_UP if team.kind != "thread" else 0
+    instructions = lanes * (around + work - loop.multiplied() / 2)
     return Estimate(
         waiting=waves * waiting / together,
-        issuing=instructions / (gpu.sms * LANES_PER_SM * clock) / together if team.kind != "grid" else 0.0,
+        issuing=instructions / (gpu.sms * LANES_PER_SM * clock) / together,
         fetching=lanes * fetched / (gpu.sms * L2_BYTES * clock) / together,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
