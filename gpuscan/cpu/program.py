@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
+from gpuscan.cpu.memory import keep_freed_memory
 from gpuscan.errors import counted
 from gpuscan.graph import Apply, Graph, Nested, sorted_nodes
 from gpuscan.host import LoopProfile, write_function
@@ -27,6 +28,7 @@ class CpuProgram:
     device = "cpu"
 
     def __init__(self, graph: Graph) -> None:
+        keep_freed_memory()
         self.graph = graph
         self.function = write_function(graph)
 

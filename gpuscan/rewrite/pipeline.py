@@ -11,6 +11,8 @@ from gpuscan.mode import Mode, get_mode
 from gpuscan.rewrite.count_steps import count_steps
 from gpuscan.rewrite.drop_barriers import drop_barriers
 from gpuscan.rewrite.drop_unread import drop_unread
+from gpuscan.rewrite.hoist_invariants import hoist_invariants
+from gpuscan.rewrite.hoist_products import hoist_products
 from gpuscan.rewrite.inline import inline
 from gpuscan.rewrite.keep_last import keep_last
 from gpuscan.rewrite.lazy_branches import lazy_branches
@@ -19,6 +21,7 @@ from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.share_segments import share_segments
 from gpuscan.rewrite.sizes_from_inputs import sizes_from_inputs
+from gpuscan.rewrite.sum_after import sum_after
 
 Pass = Callable[[Graph], Graph | None]
 
@@ -43,6 +46,10 @@ PASSES: tuple[Pass, ...] = (
     merge_equal,
     merge_emits,
     drop_unread,
+    hoist_invariants,
+    hoist_products,  # after it: rows meet what does not change
+    sum_after,  # after it: what an inner loop adds up may have left it
+    merge_equal,
     lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
 )
 
