@@ -141,18 +141,18 @@ class _LoopText:
         set of Variable
             Those of the values that steps read.
         """
-        outside, able = Outside(self.loop), {n.read for n in self.loop.non_sequences}
-        nodes, self.nodes = self.nodes, []
-        fixed = []
-        for node in nodes:
-            if isinstance(node.op, CHEAP) and outside.is_able(node, able, certain=False):
+        outside = Outside(self.loop)
+        fixed: list[Apply] = []
+        there = {n.read for n in self.loop.non_sequences}
+        for node in outside.ahead:
+            # Of rows and states there are sizes only.
+            known = there | outside.wholes.keys() if isinstance(node.op, Dim) else there
+            if isinstance(node.op, CHEAP) and all(v in known or isinstance(v, Constant) for v in node.inputs):
                 fixed.append(node)
-                able.update(node.outputs)
-            else:
-                self.nodes.append(node)
+                there.update(node.outputs)
+        self.nodes = [node for node in self.nodes if node.outputs[0] not in there]
         read = [v for node in self.nodes for v in node.inputs] + self.loop.outputs
-        computed = {v for node in fixed for v in node.outputs}
-        read = [v for v in dict.fromkeys(read) if v in computed]
+        read = [v for v in dict.fromkeys(read) if v in there and v.owner is not None]
         self.w.write_nodes(self._without_row_sizes(fixed), read)
         for v in read:
             self.w.named(v)

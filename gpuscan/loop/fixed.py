@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import final
 
 from gpuscan.graph import Apply, Constant, Nested, Variable, free_values, sorted_nodes, substitute
@@ -60,46 +59,47 @@ def holds_draw(node: Apply) -> bool:
 
 @final
 class Outside:
-    """Says values of the inside of a loop outside of it, those that are the same at every step.
+    """Says values of the inside of a loop outside of it: those that are the same at every step, and safe to compute.
 
-    These are non-sequences, constants, and sizes of rows and of states, which no step changes, and what is computed
-    from them alone.
+    These are non-sequences, constants, sizes of rows and of states, which no step changes, and what is computed from
+    them alone by nodes that draw nothing, have no effect, and cannot fail. In a loop that is known to run a step they
+    may: what no step asks for must not fail.
+
+    Attributes
+    ----------
+    nodes : list of Apply
+        The nodes of the step, in order.
+    ahead : list of Apply
+        Those whose values may be computed before the loop.
     """
 
     def __init__(self, loop: Loop) -> None:
-        self.loop = loop
         self.sources = {n.read: n.source for n in loop.non_sequences}
         self.wholes = {v: s.source for s in loop.sequences for v in s.reads.values()}
         self.wholes |= {v: s.init for s in loop.states for v in s.reads.values()}
         self.nodes = sorted_nodes(loop.outputs, loop.reads)
-        self.fixed = set(self.sources)
+        self.ahead: list[Apply] = []
+        self._fixed = set(self.sources)
+        certain = bool(loop.length.known)
         for node in self.nodes:
-            if self.is_size(node) or (not node.op.effect and all(self.is_fixed(v) for v in node.inputs)):
-                self.fixed.update(node.outputs)
+            same = self._is_size(node) or all(map(self.is_fixed, node.inputs))
+            if same and not node.op.effect and not holds_draw(node) and (certain or is_sure(node)):
+                self.ahead.append(node)
+                self._fixed.update(node.outputs)
 
-    def is_size(self, node: Apply) -> bool:
+    def _is_size(self, node: Apply) -> bool:
         """Whether a node is a size of a row or of a state, which the whole of it tells outside."""
         return isinstance(node.op, Dim) and node.inputs[0] in self.wholes
 
     def is_fixed(self, v: Variable) -> bool:
-        """Whether an inner value is the same at every step, and its op does nothing but compute."""
-        return v in self.fixed or isinstance(v, Constant)
+        """Whether an inner value can be said outside."""
+        return v in self._fixed or isinstance(v, Constant)
 
     def say(self, v: Variable) -> Variable:
         """Return a fixed value as one of the outside."""
         sizes: dict[Variable, Variable] = {}
         for node in sorted_nodes([v], self.sources):
-            if self.is_size(node):
+            if self._is_size(node):
                 assert isinstance(node.op, Dim)
                 sizes[node.outputs[0]] = dim(self.wholes[node.inputs[0]], node.op.axis + 1)
-        (outer,) = substitute([v], {**self.sources, **sizes})
-        return outer
-
-    def is_able(self, node: Apply, able: Collection[Variable], certain: bool) -> bool:
-        """Whether a node may run before the loop, where the values `able` are.
-
-        It is the same at every step, draws nothing, has no effect, and cannot fail; with `certain`, where the loop is
-        known to run a step, it may.
-        """
-        fixed = self.is_size(node) or all(v in able or isinstance(v, Constant) for v in node.inputs)
-        return fixed and not node.op.effect and not holds_draw(node) and (certain or is_sure(node))
+        return substitute([v], {**self.sources, **sizes})[0]

@@ -61,11 +61,6 @@ def reopened(node: Apply, loop: Loop) -> Apply:
     return Apply(closed.op, closed.inputs, node.where)
 
 
-def runs(loop: Loop) -> bool:
-    """Whether a loop is known to run a step."""
-    return bool(loop.length.known)
-
-
 def readers_of(outputs: Sequence[Variable], reads: Collection[Variable]) -> dict[Variable, list[Apply | None]]:
     """Return the nodes that read each value; None stands for being an output."""
     readers: dict[Variable, list[Apply | None]] = {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Loop, NonSequence, open_loop
 from gpuscan.loop.fixed import CHEAP, VIEWS, Outside
-from gpuscan.rewrite.bodies import change_loops, names_of, reopened, runs
+from gpuscan.rewrite.bodies import change_loops, names_of, reopened
 from gpuscan.rewrite.drop_unread import drop_records
 
 
@@ -40,24 +40,19 @@ def _hoisted(node: Apply) -> Sequence[Variable] | None:
 def _leaving(loop: Loop) -> list[Variable]:
     """Return the values that are computed outside: the last ones in each chain of invariant work."""
     outside = Outside(loop)
-    able: set[Variable] = {n.read for n in loop.non_sequences}
+    ahead = set(outside.ahead)
     dear: set[Variable] = set()
-    leaving: dict[Variable, None] = {}
-
-    def leave(v: Variable) -> None:
-        while v.owner is not None and isinstance(v.owner.op, VIEWS) and v.owner.inputs[0] in dear:
-            v = v.owner.inputs[0]
-        if v in dear:
-            leaving[v] = None
-
+    read: list[Variable] = []
     for node in outside.nodes:
-        if outside.is_able(node, able, runs(loop)):
-            able.update(node.outputs)
-            if not isinstance(node.op, CHEAP) or any(v in dear for v in node.inputs):
-                dear.update(node.outputs)
-        else:
-            for v in node.inputs:
-                leave(v)
-    for v in loop.outputs:
-        leave(v)
-    return list(leaving)
+        if node not in ahead:
+            read += node.inputs
+        elif not isinstance(node.op, CHEAP) or any(v in dear for v in node.inputs):
+            dear.update(node.outputs)
+    leaving = (_without_views(v, dear) for v in (*read, *loop.outputs))
+    return list(dict.fromkeys(v for v in leaving if v in dear))
+
+
+def _without_views(v: Variable, dear: Collection[Variable]) -> Variable:
+    while v.owner is not None and isinstance(v.owner.op, VIEWS) and v.owner.inputs[0] in dear:
+        v = v.owner.inputs[0]
+    return v

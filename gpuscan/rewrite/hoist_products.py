@@ -70,7 +70,12 @@ class _RowWork:
     def _visit(self, node: Apply) -> None:
         rows = [v for v in node.inputs if v in self.reads_of]
         others = [v for v in node.inputs if v not in self.reads_of]
-        if not rows or self.outside.is_size(node) or not is_sure(node) or not all(map(self.outside.is_fixed, others)):
+        if (
+            not rows
+            or self.outside.is_fixed(node.outputs[0])
+            or not is_sure(node)
+            or not all(map(self.outside.is_fixed, others))
+        ):
             return
         reads = frozenset[Variable]().union(*(self.reads_of[v] for v in rows))
         if len(reads) > 1 and (has_given_length(self.loop) or len({self.reverse[v] for v in reads}) > 1):

@@ -22,6 +22,7 @@ from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.share_segments import share_segments
 from gpuscan.rewrite.sizes_from_inputs import sizes_from_inputs
 from gpuscan.rewrite.sum_after import sum_after
+from gpuscan.rewrite.widen_products import widen_products
 
 Pass = Callable[[Graph], Graph | None]
 
@@ -46,6 +47,7 @@ PASSES: tuple[Pass, ...] = (
     merge_equal,
     merge_emits,
     drop_unread,
+    widen_products,  # before the next two, which take the joined weights and the input projections out
     hoist_invariants,
     hoist_products,  # after it: rows meet what does not change
     sum_after,  # after it: what an inner loop adds up may have left it

@@ -25,8 +25,8 @@ def sum_after(graph: Graph) -> Graph | None:
 
     Of ``total + a_t.T @ b_t`` the rows a_t and b_t are stacked, if they are not at hand as a sequence or a history, and
     multiplied once after the loop. Inside, the whole of ``total`` would be read and written at every step. A state that
-    adds up values which are at hand all the same, as the gradient of a bias does, becomes one sum after the loop;
-    other sums are best left where they are: they need no memory.
+    adds up values which the loop stacks all the same, as the gradient of a bias does, becomes one sum after the loop;
+    other sums are best left where they are: they need no memory, and what they add up is read but once.
 
     Left as they are: states whose stacks would take more than `MOST_BYTES`; states that something else reads, or of
     which more than the final value is; float16, which may not hold what is between.
@@ -154,7 +154,7 @@ class _Stacks:
     def takes(self, total: _Total, only_at_hand: bool) -> bool:
         """Whether the sum of each term can be said outside; without `only_at_hand`, after stacking what is missing."""
         if only_at_hand:
-            return all(self._at_hand_below(v) is not None for v in total.terms)
+            return all(self._at_hand_below(v) in self.records for v in total.terms)
         products = [self._product_below(v) is not None for v in total.terms]
         if not any(products):
             return False

@@ -18,6 +18,7 @@ from gpuscan.rewrite.hoist_invariants import hoist_invariants
 from gpuscan.rewrite.hoist_products import hoist_products
 from gpuscan.rewrite.keep_last import keep_last
 from gpuscan.rewrite.sum_after import sum_after
+from gpuscan.rewrite.widen_products import widen_products
 from gpuscan.tensor.products import MatMul
 from tests.rewrite.programs import NETS, Net, assert_meaning_kept, graph_of, loops_of, run, text_of
 
@@ -245,3 +246,72 @@ def test_sums_of_other_dtypes(dtype):
     total = scan(lambda row, total: total + gt.outer(row, row), rows, gt.zeros((3, 3), dtype))
     plain = scan(lambda row, total: total + row, rows, gt.zeros(3, dtype), go_backwards=True)
     assert_meaning_kept([rows], [total[-1], plain[-1]], [values])
+
+
+# ---- widen_products ----
+
+WEIGHTS = [gt.matrix(name) for name in ("w1", "w2", "w3", "u1", "u2", "u3")]
+BIASES = [gt.vector(name) for name in ("b1", "b2", "b3")]
+
+
+def gated(row: Any, h: Any, *given: Any) -> Any:
+    ws, us, bs = given[:3], given[3:6], given[6:]
+    gates = [row @ a + h @ b + c for a, b, c in zip(ws, us, bs, strict=True)]
+    return gt.sigmoid(gates[0]) * h + gt.sigmoid(gates[1]) * np.tanh(gates[2])
+
+
+def gated_values(width: int = 3) -> list[Any]:
+    shapes = [(4, 3), (3,), *[(3, width)] * 3, *[(3, 3)] * 3, *[(width,)] * 3]
+    return [RANDOM.normal(size=shape) for shape in shapes]
+
+
+def test_gates_are_one_product_and_one_sigmoid():
+    inputs = [x, h0, *WEIGHTS, *BIASES]
+    out = scan(gated, x, h0, [*WEIGHTS, *BIASES])
+    after = assert_meaning_kept(inputs, [out], gated_values())
+    names = ops_of(loops_of(after)[0])
+    assert [names.count(op) for op in ("matmul", "sigmoid", "join[1]", "tanh")] == [1, 1, 0, 1]
+    assert [node.op.name for node in after.nodes].count("matmul") == 1
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_columns_that_broadcast(width):
+    inputs = [x, h0, *WEIGHTS, *BIASES]
+    assert_meaning_kept(inputs, [scan(gated, x, h0, [*WEIGHTS, *BIASES])], gated_values(width))
+
+
+def test_matrices_on_the_left_of_a_vector():
+    def step(row, h, w, u):
+        return np.tanh(w @ h) + np.tanh(u @ h) * row
+
+    after = assert_meaning_kept(INPUTS, [scan(step, x, h0, [w, u])], [*VALUES, np.int32(0)])
+    assert [ops_of(loops_of(after)[0]).count(op) for op in ("matmul", "tanh")] == [1, 1]
+
+
+def test_some_of_the_gates_of_another_group():
+    def gru(row, h, w1, w2, w3, u1, u2, u3):
+        z, r = gt.sigmoid(row @ w1 + h @ u1), gt.sigmoid(row @ w2 + h @ u2)
+        return (1.0 - z) * h + z * np.tanh(row @ w3 + (r * h) @ u3)
+
+    after = assert_meaning_kept([x, h0, *WEIGHTS], [scan(gru, x, h0, WEIGHTS)], gated_values()[:8])
+    names = ops_of(loops_of(after)[0])
+    assert [names.count(op) for op in ("matmul", "sigmoid")] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda row, h, w, u: np.tanh(h @ w) + row,  # one alone
+        lambda row, h, w, u: h @ w + (h * 2.0) @ u + row,  # of two values
+        lambda row, h, w, u: h @ gt.outer(row, row) + h @ gt.outer(h, row),  # by matrices that change
+        lambda row, h, w, u: h @ w[:, gt.cast(w[0, 0], "int64")][:, None] + (h @ u).sum(),  # cannot be joined outside
+    ],
+)
+def test_products_that_stay_apart(step):
+    assert widen_products(graph_of(INPUTS, [scan(step, x, h0, [w, u])])) is None
+
+
+def test_gradients_through_joined_weights():
+    inputs = [x, h0, *WEIGHTS, *BIASES]
+    cost = (scan(gated, x, h0, [*WEIGHTS, *BIASES])[-1] ** 2).sum()
+    assert_meaning_kept(inputs, [cost, *gs.grad(cost, inputs)], gated_values())

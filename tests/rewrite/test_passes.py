@@ -190,23 +190,23 @@ def test_the_last_row_beside_a_history_is_free_for_a_state_only():
 
 
 def test_before_and_after():
-    out, _ = gs.scan(lambda row, state: np.tanh(state + row), x, s)
+    out, _ = gs.scan(lambda row, total: total + row, x, s)
     graph = graph_of(out[-1])
     assert text_of(graph).splitlines()[:2] == ["index[-1, :] %0", "| scan %1"]
-    assert text_of(graph).splitlines()[-1] == " results: history of state"
+    assert text_of(graph).splitlines()[-1] == " results: history of total"
     after = optimise(graph)
     assert text_of(after).splitlines()[:2] == ["index[-1, :] %0", "| scan %1"]
-    assert text_of(after).splitlines()[-1] == " results: final of state"
+    assert text_of(after).splitlines()[-1] == " results: final of total"
 
 
 def test_inside_a_loop_too():
     def outer(row):
-        inner, _ = gs.scan(lambda element, state: np.tanh(state + element), row, np.float64(0))
+        inner, _ = gs.scan(lambda element, total: total + element, row, np.float64(0))
         return inner[-1]
 
     (loop,) = loops_of(optimise(graph_of(gs.scan(outer, x)[0])))
     inner = [node.op for node in Graph.close(loop.reads, loop.outputs).nodes if isinstance(node.op, Scan)]
-    assert [str(result) for op in inner for result in op.results] == ["final of state"]
+    assert [str(result) for op in inner for result in op.results] == ["final of total"]
 
 
 def test_no_step_gives_the_initial_state():
