@@ -11,6 +11,7 @@ from gpuscan.mode import Mode, get_mode
 from gpuscan.rewrite.count_steps import count_steps
 from gpuscan.rewrite.drop_barriers import drop_barriers
 from gpuscan.rewrite.drop_unread import drop_unread
+from gpuscan.rewrite.fold_reductions import fold_reductions
 from gpuscan.rewrite.hoist_invariants import hoist_invariants
 from gpuscan.rewrite.hoist_products import hoist_products
 from gpuscan.rewrite.inline import inline
@@ -20,6 +21,7 @@ from gpuscan.rewrite.merge_emits import merge_emits
 from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.share_segments import share_segments
+from gpuscan.rewrite.simplify_states import simplify_states
 from gpuscan.rewrite.sizes_from_inputs import sizes_from_inputs
 from gpuscan.rewrite.sum_after import sum_after
 from gpuscan.rewrite.widen_products import widen_products
@@ -47,10 +49,13 @@ PASSES: tuple[Pass, ...] = (
     merge_equal,
     merge_emits,
     drop_unread,
+    simplify_states,  # what never changes is a non-sequence for the passes below
     widen_products,  # before the next two, which take the joined weights and the input projections out
     hoist_invariants,
     hoist_products,  # after it: rows meet what does not change
-    sum_after,  # after it: what an inner loop adds up may have left it
+    sum_after,  # before the next, which would take from it the histories that a product after the loop reads
+    fold_reductions,
+    drop_unread,
     merge_equal,
     lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
 )

@@ -9,7 +9,7 @@ from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.rewrite.bodies import change_loops, fits, has_given_length, names_of, readers_of, reopened, rows_read
-from gpuscan.rewrite.drop_unread import drop_records
+from gpuscan.rewrite.drop_unread import drop_records, drop_unread
 from gpuscan.tensor.convert import cast
 from gpuscan.tensor.indexing import index
 from gpuscan.tensor.layout import expand_dims
@@ -31,7 +31,8 @@ def sum_after(graph: Graph) -> Graph | None:
     Left as they are: states whose stacks would take more than `MOST_BYTES`; states that something else reads, or of
     which more than the final value is; float16, which may not hold what is between.
     """
-    return change_loops(graph, _changed, sum_after.__name__)
+    # A history that nothing reads is not at hand: it is about to go.
+    return change_loops(drop_unread(graph) or graph, _changed, sum_after.__name__)
 
 
 def _changed(node: Apply) -> Sequence[Variable] | None:
