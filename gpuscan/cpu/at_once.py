@@ -247,6 +247,8 @@ def _recurrence(state: State, is_there: Callable[[Variable], bool]) -> tuple[str
     linear = _linear(new, read, is_there)
     if linear is None or linear.factor is None:
         return None
+    if linear.is_sum and new.dtype in ("float32", "complex64"):
+        return None  # of ``h + a * (x - h)`` the factor 1 - a has lost digits of a, which single precision cannot spare
     factor = cast(linear.factor, new.dtype)
     if linear.added is None:
         return None if linear.factor is ONE else ("prod", [factor])
@@ -257,10 +259,11 @@ def _recurrence(state: State, is_there: Callable[[Variable], bool]) -> tuple[str
 
 @dataclass(frozen=True)
 class _Linear:
-    """``factor * read + added``; None for 0, `ONE` for 1."""
+    """``factor * read + added``; None for 0, `ONE` for 1. `is_sum`: the factor is a sum that no step computes."""
 
     factor: Variable | None
     added: Variable | None
+    is_sum: bool = False
 
 
 FOLDS: dict[str, Callable[..., Variable]] = {"sum": add, "prod": mul, "max": maximum, "min": minimum}
@@ -284,7 +287,8 @@ def _linear(v: Variable, read: Variable, is_there: Callable[[Variable], bool]) -
 
 
 def _add(x: _Linear, y: _Linear) -> _Linear:
-    return _Linear(_sum(x.factor, y.factor), _sum(x.added, y.added))
+    is_sum = x.is_sum or y.is_sum or (x.factor is not None and y.factor is not None)
+    return _Linear(_sum(x.factor, y.factor), _sum(x.added, y.added), is_sum)
 
 
 def _sum(a: Variable | None, b: Variable | None) -> Variable | None:
@@ -294,7 +298,8 @@ def _sum(a: Variable | None, b: Variable | None) -> Variable | None:
 
 
 def _neg(x: _Linear) -> _Linear:
-    return _Linear(*(None if v is None else -v for v in (x.factor, x.added)))
+    factor, added = (None if v is None else -v for v in (x.factor, x.added))
+    return _Linear(factor, added, x.is_sum)
 
 
 def _mul(x: _Linear, y: _Linear) -> _Linear | None:
@@ -303,7 +308,8 @@ def _mul(x: _Linear, y: _Linear) -> _Linear | None:
     if x.factor is not None or x.added is None:
         return None
     by = x.added
-    return _Linear(*(None if v is None else by if v is ONE else v * by for v in (y.factor, y.added)))
+    factor, added = (None if v is None else by if v is ONE else v * by for v in (y.factor, y.added))
+    return _Linear(factor, added, y.is_sum)
 
 
 _LINEAR: dict[str, Callable[..., _Linear | None]] = {

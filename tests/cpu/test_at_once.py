@@ -93,7 +93,8 @@ def test_taps_and_fewer_steps_than_rows(n):
 STEP_BY_STEP: dict[str, Callable[..., Any]] = {
     "not linear": lambda x, h: np.tanh(h) + x,
     "linear in a product": lambda x, h: h * h + x,
-    "an integer": lambda x, h: (3 * h + 1) % 7,
+    "an integer": lambda x, h: 3 * h + 1,
+    "smoothing in single precision": lambda x, h: h + np.float32(1e-4) * (x - h),
     "a stop": lambda x, h: (h + x, gs.until(h > 100)),
 }
 
@@ -101,7 +102,8 @@ STEP_BY_STEP: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("name", STEP_BY_STEP)
 def test_loops_that_run_step_by_step(name, calls):
     start = np.int64(1) if name == "an integer" else np.float64(1)
-    check_loop(STEP_BY_STEP[name], np.linspace(-1, 1, 50), start, device="cpu")
+    dtype = "float32" if "single" in name else start.dtype
+    check_loop(STEP_BY_STEP[name], np.linspace(-1, 1, 50).astype(dtype), start.astype(dtype), device="cpu")
     assert not any(calls)
 
 
