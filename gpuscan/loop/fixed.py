@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
+from gpuscan.control import IfElse
 from gpuscan.graph import Apply, Constant, Nested, Variable, free_values, sorted_nodes, substitute
 from gpuscan.loop.records import Loop
 from gpuscan.tensor.barrier import Barrier
@@ -57,6 +58,19 @@ def holds_draw(node: Apply) -> bool:
     return isinstance(node.op, Nested) and any(holds_draw(n) for g in node.op.graphs for n in g.nodes)
 
 
+def _asked(loop: Loop) -> set[Apply]:
+    """Return the nodes that the outputs of a step are computed through, but for the sides of an `ifelse`."""
+    asked: set[Apply] = set()
+    stack = [v.owner for v in loop.outputs if v.owner is not None]
+    while stack:
+        node = stack.pop()
+        if node not in asked:
+            asked.add(node)
+            read = node.inputs[:1] if isinstance(node.op, IfElse) else node.inputs
+            stack.extend(v.owner for v in read if v.owner is not None)
+    return asked
+
+
 @final
 class Outside:
     """Says values of the inside of a loop outside of it: those that are the same at every step, and safe to compute.
@@ -71,6 +85,8 @@ class Outside:
         The nodes of the step, in order.
     ahead : list of Apply
         Those whose values may be computed before the loop.
+    asked : set of Apply
+        Those that every step asks for: what one side of an `ifelse` alone reads may be there to be skipped.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -78,6 +94,7 @@ class Outside:
         self.wholes = {v: s.source for s in loop.sequences for v in s.reads.values()}
         self.wholes |= {v: s.init for s in loop.states for v in s.reads.values()}
         self.nodes = sorted_nodes(loop.outputs, loop.reads)
+        self.asked = _asked(loop)
         self.ahead: list[Apply] = []
         self._fixed = set(self.sources)
         certain = bool(loop.length.known)

@@ -8,9 +8,11 @@ import numpy as np
 
 from gpuscan.graph import Apply, Graph, TensorType, Variable, free_values, sorted_nodes
 from gpuscan.loop import Loop, Scan, close_loop
+from gpuscan.loop.fixed import Outside
 from gpuscan.loop.names import Names
 from gpuscan.loop.records import Sequence as Rows
 from gpuscan.rewrite.rebuild import rebuild
+from gpuscan.rewrite.sizes_from_inputs import size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.indexing import index
 from gpuscan.tensor.shaping import Dim, dim
@@ -76,6 +78,14 @@ def has_given_length(loop: Loop) -> bool:
     """Whether there may be more steps than sequences have rows for, as something else than sizes decides it."""
     sizes = [v for node in sorted_nodes([loop.length]) if isinstance(node.op, Dim) for v in node.outputs]
     return loop.length.known is None and bool(free_values([loop.length], sizes))
+
+
+def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
+    """Return the sizes of a value of a step, said outside the loop; None if that needs the value."""
+    outside = Outside(loop)
+    said = [outside.say(size_of(value, axis)) for axis in range(value.ndim)]
+    inner = set(loop.reads)
+    return None if any(v in inner for v in free_values(said, ())) else said
 
 
 # ---- what is stored ----

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gpuscan.graph import Apply, Graph, Variable, free_values
+from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Loop, Result, Scan, State, close_loop, open_loop
-from gpuscan.loop.fixed import Outside
-from gpuscan.rewrite.bodies import names_of, readers_of
+from gpuscan.rewrite.bodies import names_of, readers_of, sizes_outside
 from gpuscan.rewrite.rebuild import rebuild
-from gpuscan.rewrite.sizes_from_inputs import size_of
 from gpuscan.tensor.convert import cast, constant
 from gpuscan.tensor.elementwise import maximum, minimum
 from gpuscan.tensor.indexing import index
@@ -66,7 +64,7 @@ class _Fold:
         """Return the state that carries it."""
         value = loop.value_of(self.record)
         dtype = self.reader.outputs[0].dtype
-        sizes = _sizes_outside(loop, value)
+        sizes = sizes_outside(loop, value)
         assert sizes is not None
         start = BroadcastTo()(constant(_identity(self.op.kind, dtype)), constant(np.int64(1)), *sizes)
         read = Variable(value.type.with_dtype(dtype), name)
@@ -95,7 +93,7 @@ def _folds(node: Apply, readers: dict[Variable, list[Apply | None]]) -> list[_Fo
         reading = readers.get(history, [])
         reduces = [r for r in dict.fromkeys(reading) if r is not None and _is_over_time(r, loop)]
         if result.kind == "history" and reading and len(reduces) == len(set(reading)):
-            is_sized = _sizes_outside(loop, loop.value_of(result.record)) is not None
+            is_sized = sizes_outside(loop, loop.value_of(result.record)) is not None
             found += [_Fold(r, r.op, result.record) for r in reduces if isinstance(r.op, Reduce)] if is_sized else []
     return found
 
@@ -105,12 +103,3 @@ def _is_over_time(node: Apply, loop: Loop) -> bool:
     if not isinstance(op, Reduce) or 0 not in op.axes or op.kind not in FOLDS or value.dtype == "float16":
         return False
     return op.kind == "sum" or (kind(value.dtype) in "iuf" and bool(loop.length.known) and loop.stop is None)
-
-
-def _sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
-    """Return the sizes of a value of a step, said outside the loop; None if that needs the value."""
-    outside = Outside(loop)
-    sizes = [size_of(value, axis) for axis in range(value.ndim)]
-    said = [outside.say(size) for size in sizes]
-    inner = {*loop.reads}
-    return None if any(v in inner for v in free_values(said, ())) else said

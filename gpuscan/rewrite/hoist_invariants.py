@@ -17,7 +17,8 @@ def hoist_invariants(graph: Graph) -> Graph | None:
 
     What is made of `CHEAP` ops alone stays: a kernel has it in a register, and the NumPy backend takes it out of its
     own ``for``; as a value of its own it would cost a launch. A draw stays, and so does what may fail on values of the
-    right shape unless the loop is known to run a step: of a loop that runs none, nothing must fail.
+    right shape unless the loop is known to run a step: of a loop that runs none, nothing must fail. What only one side
+    of an `ifelse` reads stays too: it may be there to be skipped.
     """
     return change_loops(graph, _hoisted, hoist_invariants.__name__)
 
@@ -45,7 +46,7 @@ def _leaving(loop: Loop) -> list[Variable]:
     read: list[Variable] = []
     for node in outside.nodes:
         if node not in ahead:
-            read += node.inputs
+            read += [v for v in node.inputs if v.owner in outside.asked]
         elif not isinstance(node.op, CHEAP) or any(v in dear for v in node.inputs):
             dear.update(node.outputs)
     leaving = (_without_views(v, dear) for v in (*read, *loop.outputs))

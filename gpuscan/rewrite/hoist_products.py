@@ -24,9 +24,9 @@ def hoist_products(graph: Graph) -> Graph | None:
     What is computed from such a product, rows and what does not change goes with it, as ``x_t @ W + b``, if it has no
     more axes. Pointwise work alone stays in the step: outside it would be written to memory and read again.
 
-    Left as they are: products that would take more than `MOST_BYTES` for all steps; loops with a stop condition, as
-    rows would be multiplied that no step reads; and work on several sequences where `n_steps` is given, as only the
-    loop itself says well that one of them is too short.
+    Left as they are: products that would take more than `MOST_BYTES` for all steps, or that one side of an `ifelse`
+    alone reads; loops with a stop condition, as rows would be multiplied that no step reads; and work on several
+    sequences where `n_steps` is given, as only the loop itself says well that one of them is too short.
     """
     return change_loops(graph, _hoisted, hoist_products.__name__)
 
@@ -99,7 +99,7 @@ class _RowWork:
             if node.outputs[0] not in self.worth:
                 leaving.update(dict.fromkeys(map(self._without_views, node.inputs)))
         leaving.update(dict.fromkeys(map(self._without_views, self.loop.outputs)))
-        return [v for v in leaving if v in self.worth]
+        return [v for v in leaving if v in self.worth and v.owner in self.outside.asked]
 
     def _without_views(self, v: Variable) -> Variable:
         while v in self.worth and v.owner is not None and isinstance(v.owner.op, VIEWS):

@@ -60,7 +60,8 @@ class _Body:
         self.readers = readers_of(loop.outputs, loop.reads)
         found: dict[Any, dict[Variable, Variable]] = {}
         for node in self.outside.nodes:
-            if isinstance(node.op, MatMul) and (key := self._key(node)) is not None:
+            is_product = isinstance(node.op, MatMul) and node in self.outside.asked
+            if is_product and (key := self._key(node)) is not None:
                 matrix = node.inputs[0 if key[1] else 1]
                 found.setdefault(key, {})[node.outputs[0]] = matrix
         self.groups = [_Group(key[0], key[1], products) for key, products in found.items()]

@@ -91,6 +91,14 @@ def test_what_may_fail_leaves_a_loop_that_runs():
     assert ops_of(loops_of(after)[0]) == ["matmul"]
 
 
+@pytest.mark.parametrize("run_pass", [hoist_invariants, hoist_products, widen_products])
+def test_what_one_side_alone_reads_stays(run_pass):
+    def step(row, h, w, u):
+        return gs.ifelse(gt.gt(h.sum(), 0), (w @ u)[0] + row @ w + h @ w + h @ u, h)
+
+    assert run_pass(graph_of(INPUTS, [scan(step, x, h0, [w, u])])) is None
+
+
 def test_draws_stay():
     rng = gs.shared(np.random.default_rng(1), name="rng")
     graph = graph_of([*INPUTS, rng], [scan(lambda row, rng: row + rng.normal(size=(3, 3))[1] @ w, x, None, [rng])])
