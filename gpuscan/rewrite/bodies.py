@@ -15,6 +15,7 @@ from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.sizes_from_inputs import size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.indexing import index
+from gpuscan.tensor.pointwise import Pointwise
 from gpuscan.tensor.shaping import Dim, dim
 
 MOST_BYTES = 2**30
@@ -78,6 +79,28 @@ def has_given_length(loop: Loop) -> bool:
     """Whether there may be more steps than sequences have rows for, as something else than sizes decides it."""
     sizes = [v for node in sorted_nodes([loop.length]) if isinstance(node.op, Dim) for v in node.outputs]
     return loop.length.known is None and bool(free_values([loop.length], sizes))
+
+
+def has_enough_rows(loop: Loop) -> bool:
+    """Whether sequences are sure to have rows for all steps: their own sizes decide the number of steps."""
+    terms, stack = [], [loop.length]
+    while stack:
+        v = stack.pop()
+        if v.owner is not None and v.owner.op == Pointwise("minimum"):
+            stack.extend(v.owner.inputs)
+        else:
+            terms.append(v)
+    return all(any(_is_usable(s, term) for term in terms) for s in loop.sequences)
+
+
+def _is_usable(s: Rows, steps: Variable) -> bool:
+    """Whether a sequence has rows for at least so many steps."""
+    rows, node = dim(s.source, 0), steps.owner
+    if rows.known is not None and steps.known is not None:
+        return rows.known - s.margin >= steps.known
+    if node is not None and node.op == Pointwise("sub") and node.inputs[1].known == s.margin:
+        return _same_size(rows, node.inputs[0])
+    return s.margin == 0 and _same_size(rows, steps)
 
 
 def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:

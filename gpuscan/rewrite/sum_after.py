@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
-from gpuscan.rewrite.bodies import change_loops, fits, has_given_length, names_of, readers_of, reopened, rows_read
+from gpuscan.rewrite.bodies import change_loops, fits, has_enough_rows, names_of, readers_of, reopened, rows_read
 from gpuscan.rewrite.drop_unread import drop_records, drop_unread
 from gpuscan.tensor.convert import cast
 from gpuscan.tensor.indexing import index
@@ -49,7 +49,7 @@ def _changed(node: Apply) -> Sequence[Variable] | None:
         return None
     kept = tuple(r for r in loop.results if r.record not in leaving)
     wanted = tuple(dict.fromkeys((*kept, *stacks.results)))
-    if not wanted and has_given_length(loop):
+    if not wanted and not has_enough_rows(loop):
         return None  # the loop goes, and with it what would say that a sequence is too short
     smaller = replace(
         loop,

@@ -247,6 +247,23 @@ def test_a_sum_of_rows_that_may_be_too_few_keeps_its_error():
         f(VALUES[0], 5)
 
 
+@pytest.mark.parametrize("steps", [lambda y: y.shape[0], lambda y: y.shape[0] + 1, lambda y: y.shape[1]])
+def test_steps_that_other_sizes_decide(steps):
+    y = gt.matrix("y")
+    f = gs.function([x, y], total_of(lambda row, total: total + gt.outer(row, row), n_steps=steps(y))[-1], device="cpu")
+    with pytest.raises(gs.LoopError, match="has 4 rows"):
+        f(VALUES[0], np.ones((5, 5)))
+
+
+@pytest.mark.parametrize("taps", [[0], [-1, 1]], ids=str)
+def test_two_sequences_that_leave_no_loop(taps):
+    y = gt.matrix("y")
+    pair = [{"input": x, "taps": taps}, y]
+    out = gs.scan(lambda a, *rest: rest[-1] + gt.outer(a, rest[-2]), pair, gt.zeros((3, 3)), go_backwards=True)[0]
+    after = assert_meaning_kept([x, y], [out[-1]], [VALUES[0], RANDOM.normal(size=(3, 3))])
+    assert not loops_of(after)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "float32", "complex128", "int8"])
 def test_sums_of_other_dtypes(dtype):
     rows = gt.tensor("rows", dtype=dtype, shape=(None, 3))
