@@ -83,24 +83,26 @@ class AtOnce:
 
     def __call__(self, length: Any, *sources: Any) -> list[Any] | None:
         """Return the loop's results for its inputs."""
-        steps, width = int(length), self._width([np.shape(v) for v in sources])
+        steps, width = int(length), self._width(sources)
         if steps < FEWEST_STEPS or not 0 < width <= self.widest or not self._are_enough(steps, sources):
             return None
         rows, states, others = self._split(sources)
         size = max(PIECE // width, FEWEST_STEPS)
         if steps <= size:
-            results = self.run(np.int64(steps), *rows, *states, *others)
-            return [results[self.order.index(r)] for r in self.op.results]
+            part = [v[: steps + s.margin] for v, s in zip(rows, self.loop.sequences, strict=True)]
+            results = self.run(np.int64(steps), *part, *states, *others)
+            return results[: len(self.op.results)]  # they come first
         return self._in_pieces(steps, size, rows, states, others)
 
-    def _width(self, shapes: Sequence[Shape]) -> int:
+    def _width(self, sources: Sequence[Any]) -> int:
         """Return how many elements the largest value of a step has; 0 where the loop itself says what is wrong."""
-        key = tuple(s[1:] if i < len(self.op.sequences) else s for i, s in enumerate(shapes))
-        if key not in self.widths:
+        count = len(self.op.sequences)
+        key = (*(v.shape[1:] for v in sources[:count]), *(v.shape for v in sources[count:]))
+        if (width := self.widths.get(key)) is None:
             if len(self.widths) >= MOST_WIDTHS:
                 self.widths.clear()
-            self.widths[key] = self._measured(key)
-        return self.widths[key]
+            width = self.widths[key] = self._measured(key)
+        return width
 
     def _measured(self, shapes: Sequence[Shape]) -> int:
         whole: list[Shape] = [(None, *s) if i < len(self.op.sequences) else s for i, s in enumerate(shapes)]
@@ -158,8 +160,8 @@ class _Solved:
         self.values = {n.read: v for n, v in zip(loop.non_sequences, self.others, strict=True)}
         for s, source in zip(loop.sequences, self.sources, strict=True):
             for offset, read in s.reads.items():
-                first = constant(np.int64(s.margin - offset if s.reverse else offset))
-                self.values[read] = index(source, slice(first, first + self.length))
+                first = s.margin - offset if s.reverse else offset  # a piece has the rows that it reads, and no more
+                self.values[read] = index(source, slice(first or None, first - s.margin or None))
         self.nodes = sorted_nodes(loop.outputs, loop.reads)
         self.folded: dict[str, Variable] = {}
         self.is_whole = all(isinstance(n.op, SURE) and is_sure(n) for n in self.nodes) and self._solve()
