@@ -18,7 +18,10 @@ from gpuscan.rewrite.drop_broadcasts import drop_broadcasts
 from gpuscan.rewrite.drop_casts import drop_casts
 from gpuscan.rewrite.drop_unread import drop_unread
 from gpuscan.rewrite.fold_constants import fold_constants
+from gpuscan.rewrite.fold_reductions import fold_reductions
 from gpuscan.rewrite.gather_one_hot import gather_one_hot
+from gpuscan.rewrite.hoist_invariants import hoist_invariants
+from gpuscan.rewrite.hoist_products import hoist_products
 from gpuscan.rewrite.identities import identities
 from gpuscan.rewrite.inline import inline
 from gpuscan.rewrite.keep_last import keep_last
@@ -28,11 +31,14 @@ from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.report import PassRun, loop_costs
 from gpuscan.rewrite.share_segments import share_segments
+from gpuscan.rewrite.simplify_states import simplify_states
 from gpuscan.rewrite.sizes_from_inputs import sizes_from_inputs
 from gpuscan.rewrite.small_powers import small_powers
 from gpuscan.rewrite.smaller_reductions import smaller_reductions
 from gpuscan.rewrite.stable_logs import stable_logs
 from gpuscan.rewrite.stable_quotients import stable_quotients
+from gpuscan.rewrite.sum_after import sum_after
+from gpuscan.rewrite.widen_products import widen_products
 
 Pass = Callable[[Graph], Graph | None]
 
@@ -73,6 +79,14 @@ PASSES: tuple[Pass, ...] = (
     merge_equal,
     merge_emits,
     drop_unread,
+    simplify_states,  # what never changes is a non-sequence for the passes below
+    widen_products,  # before the next two, which take the joined weights and the input projections out
+    hoist_invariants,
+    hoist_products,  # after it: rows meet what does not change
+    sum_after,  # before the next, which would take from it the histories that a product after the loop reads
+    fold_reductions,
+    drop_unread,
+    merge_equal,
     lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
 )
 
