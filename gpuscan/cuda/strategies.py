@@ -95,7 +95,7 @@ class WarpTeam(Strategy):
     team = "warp"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
+        if (reason := refuse_any_team(loop)) is not None:
             return reason
         if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
             return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
@@ -117,7 +117,7 @@ class BlockTeam(Strategy):
     team = "block"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
+        if (reason := refuse_any_team(loop)) is not None:
             return reason
         return _refuse_registers(loop, self._shape(loop, gpu))
 
@@ -291,12 +291,6 @@ def _registers(loop: Analysis, ranks: int = 1) -> int:
     total = sum(n * times for n, times, most in counts if ranks == 1 or n <= most)
     fixed = (loop.registers(n.read, ranks) for n in inner.non_sequences)
     return total + sum(n for n in fixed if n <= MOST_HELD)
-
-
-def _refuse_single(loop: Analysis) -> str | None:
-    if prod(loop.widest()) == 1 and loop.longest_sum() == 1:
-        return "a lane has one element of every value: there is nothing to divide"
-    return None
 
 
 def _refuse_registers(loop: Analysis, shape: Team) -> str | None:
