@@ -35,8 +35,8 @@ LANES_PER_SM = 128
 SET_UP = 8
 """Instructions around each node that a thread of a team executes whether it has an element or not."""
 
-ALONE = 2
-"""Independent operations that a thread's own step offers on average: it waits for less than all of them."""
+INDEPENDENT = {"thread": 2, "warp": 3, "block": 3, "grid": 4}
+"""Operations of a thread that do not wait for each other, on average: teams have several sums at once."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def estimate(loop: Analysis, team: Team, gpu: GPU, bytes_per_step: int) -> Estim
     work, lanes, threads = loop.work(), max(loop.lanes.count, 1), team.threads
     clock = gpu.clock_ghz * 1e9
     busy = team.ranks * team.parts
-    apart = DEPENDENT_CLOCKS / ALONE * work / busy + DEPENDENT_CLOCKS * len(nodes)
+    apart = DEPENDENT_CLOCKS / INDEPENDENT[team.kind] * work / busy + DEPENDENT_CLOCKS * len(nodes)
     fetched, late = _fetched(loop, team, gpu)
     met = {
         "thread": 0.0,

@@ -56,7 +56,7 @@ class Graph(Unchanging):
         return Graph(arguments, self.call(arguments))
 
     def result_types(self, arguments: Sequence[Variable]) -> list[TensorType]:
-        """Return the types of the outputs for arguments, whose types and values may be better known than the parameters'."""
+        """Return the types of the outputs for arguments of which more may be known than of the parameters."""
         same = all(v.type == a.type and v.known == a.known for v, a in zip(self.parameters, arguments, strict=True))
         return [v.type for v in (self.outputs if same else self.call(arguments))]
 

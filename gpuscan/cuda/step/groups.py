@@ -32,6 +32,8 @@ class Group:
         Shared buffers that it touches.
     unrolled : bool
         Whether the terms of its sums are written out, because arrays of registers are read by their number.
+    numbered : bool
+        Whether the terms of a part are numbered by `rr`.
     copies : dict of str to str
         A block's copies, made before it, of arrays that a grid shares: what makes each, by its name.
     """
@@ -47,6 +49,7 @@ class Group:
     reads: set[Buffer] = field(default_factory=set)
     writes: set[Buffer] = field(default_factory=set)
     unrolled: bool = False
+    numbered: bool = False
     copies: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -116,13 +119,13 @@ def _dealt_out(group: Group, team: Team, *, clamped: bool) -> Iterator[str]:
             row, column = f"k * {groups} + {rank} / {last}", f"{rank} % {last}"
             if clamped and rows % groups:
                 row = f"min({row}, {rows - 1})"
-        leading = unravel("row", group.space[:-1]) if len(group.space) > 2 else (row,)
+        leading = unravel("outer", group.space[:-1]) if len(group.space) > 2 else (row,)
         if len(group.space) > 2:
-            yield f"int const row = {row};"
+            yield f"int const outer = {row};"
         yield _named(group.names, (*leading, column))
         if bounded and not clamped:
             idle = "team.rank >= " + str(team.ranks)
-            over = f" || {group.names[0] if len(group.space) == 2 else 'row'} >= {rows}"
+            over = f" || {group.names[0] if len(group.space) == 2 else 'outer'} >= {rows}"
             yield f"if ({idle}{over if team.ranks > last and rows % (team.ranks // last) else ''}) continue;"
         return
     number = "team.rank" if team.slots(group.space) == 1 else f"k * {team.ranks} + team.rank"

@@ -29,9 +29,10 @@ from gpuscan.cuda.step.positions import Position, plus, spread, times
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.totals import write_totals
 from gpuscan.cuda.step.values import InDeviceMemory, Kept, Text, Value
-from gpuscan.cuda.step.writer import C_BYTES, Notes, Writer
+from gpuscan.cuda.step.writer import C_BYTES, MOST_OWN, Notes, Writer
 from gpuscan.graph import Variable
 from gpuscan.loop import NonSequence, Result, Sequence
+from gpuscan.tensor.products import MatMul
 
 KERNEL_NAME = "gpuscan_lane_loop"
 
@@ -116,6 +117,7 @@ class _StepText:
             self._status,
         )
         self.w.names = names
+        self._count_registers()
         self.sources: dict[str, tuple[str, str]] = {}  # arrays of sequences, and the rows they begin at, by name
         self.status = ""
         self.where: dict[str, str] = {}  # where sequences and non-sequences are, by name
@@ -125,6 +127,15 @@ class _StepText:
         self.states: list[Carried] = []
         self.initial: dict[str, str] = {}  # arrays of the values before step 0, by state
         self.totals = {total.state for total in plan.totals}
+
+    def _count_registers(self) -> None:
+        """Count what each thread's registers hold besides weights: states, and the sums of products."""
+        w = self.w
+        products = [node.outputs[0] for node in self.opened.body.walk() if isinstance(node.op, MatMul)]
+        values = [*products, *(s.next for s in self.loop.states)]
+        counts = [max(C_BYTES[w.c_type(v)] // 4, 1) * w.team.slots(w.space(v)) for v in values]
+        w.products = max(len(products), 1)
+        w.busy_registers = sum(n for n in counts if n <= MOST_OWN)
 
     @contextmanager
     def into(self, lines: list[str]) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuscan.cuda.step import indexing, matrices
+from gpuscan.cuda.step import indexing, matrices, products
 from gpuscan.cuda.step.random_states import HANDED_ON
 from gpuscan.cuda.step.rules import RULES
 from gpuscan.cuda.step.values import View
@@ -10,7 +10,7 @@ from gpuscan.cuda.step.writer import RefusalError, Writer
 from gpuscan.graph import Apply
 from gpuscan.tensor.indexing import At, Index
 
-__all__ = ["has_rule", "indexing", "matrices", "write_node"]
+__all__ = ["has_rule", "indexing", "matrices", "products", "write_node"]
 
 
 def has_rule(node: Apply) -> bool:

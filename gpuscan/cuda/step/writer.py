@@ -104,6 +104,8 @@ class Writer:
         self.touches_shared = False  # whether shared memory was touched since this was last unset
         self.shared_arrays: dict[str, str] = {}  # declarations, by name
         self.loop = loop
+        self.products = 1  # of a step
+        self.busy_registers = 0  # of each thread, for states and the sums of products
         self.resident_registers = 0
         self.columns_of: set[str] = set()  # names of non-sequences of which threads hold columns
         self.held: list[str] = []  # declarations of what is loaded before the first step
@@ -235,7 +237,7 @@ class Writer:
         yield f"#pragma unroll {unroll}"
         if parts == 1:
             yield f"for (int r = 0; r < {group.extent}; ++r) {{"
-            if group.unrolled:
+            if group.numbered:
                 yield "    int const rr = r;"
         else:
             yield f"for (int rr = 0; rr < {terms}; ++rr) {{"
@@ -383,6 +385,18 @@ class Writer:
             )
         place = f"TEAM_BYTES * (threadIdx.x / 32) + {start}" if self.team.kind == "warp" else str(start)
         self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {place}, {count});"
+        return name
+
+    def allocate_if_room(self, name: str, c_type: str, count: int) -> str:
+        """Return the name of a new array of the block in shared memory; nothing if there is no room."""
+        used = self.memory.used
+        start = self.memory.take(name, C_BYTES[c_type] * count) if self.team.kind in ("block", "grid") else None
+        if start is None or self.memory.used > self.memory.limit * 3 // 4:
+            self.memory.used = used
+            return ""
+        name = self.names.unique(name)
+        self.shared_types[name] = c_type
+        self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {start}, {count});"
         return name
 
     def block_copy(self, array: str, start: str, count: int) -> str | None:
