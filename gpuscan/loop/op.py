@@ -156,6 +156,15 @@ def _is_better_known(loop: Loop) -> bool:
     )
 
 
+def read_loop(node: Apply) -> Loop:
+    """Return the loop of a node as records over the closed body's own variables: for reading, not for building on.
+
+    Unlike `open_loop` it makes nothing. Inner types are as well known as when the body was built.
+    """
+    assert isinstance(node.op, Scan)
+    return _view(node.op, node.inputs)
+
+
 def bind_loop(node: Apply, shapes: SequenceOf[Shape]) -> Loop:
     """Return the loop of a node for the shapes that its inputs have in a call, so that all its types are known.
 

@@ -11,7 +11,19 @@ from functools import partial
 from itertools import pairwise
 from math import prod
 
-from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Report, Scratch, Source, Steps, StepsRun
+from gpuscan.cuda.binding import (
+    BoundKernel,
+    LastRow,
+    Number,
+    Origin,
+    Output,
+    Report,
+    Scratch,
+    Source,
+    Steps,
+    StepsRun,
+    Strides,
+)
 from gpuscan.cuda.expressions import STATE_TYPE, number
 from gpuscan.cuda.kernel import C_TYPES, Kernel
 from gpuscan.cuda.names import Names
@@ -38,6 +50,9 @@ KERNEL_NAME = "gpuscan_lane_loop"
 
 MOST_AHEAD = 8
 """32-bit registers of a row of a sequence up to which a thread loads it ahead of its use."""
+
+MOST_TEAMS = 2**38
+"""Teams of one launch: a grid has fewer than 2^31 blocks."""
 
 MOST_HELD = 32
 """32-bit registers of a value up to which a thread keeps it for the whole loop."""
@@ -128,6 +143,11 @@ class _StepText:
         self.initial: dict[str, str] = {}  # arrays of the values before step 0, by state
         self.totals = {total.state for total in plan.totals}
 
+    def _most_teams(self) -> int:
+        """Return how many teams are worth having: of steps that take long, one for each; else what fills the GPU."""
+        has_loops = bool(self.opened.body.loops)
+        return MOST_TEAMS if has_loops else self.plan.teams_to_fill
+
     def _count_registers(self) -> None:
         """Count what each thread's registers hold besides weights: states, and the sums of products."""
         w = self.w
@@ -151,6 +171,8 @@ class _StepText:
     def build(self) -> BoundKernel:
         self.lanes = self.given.add("lanes", "int64", Number(self.plan.lane_count))
         self.length = self.given.add("length", "int64", Steps())
+        if self.plan.over_steps:
+            self.given.add("strides", "int64", Strides(self.plan.lane_count, self._most_teams()))
         with self.into(self.code.begin):
             for n in self.loop.non_sequences:
                 self._non_sequence(n)
@@ -189,6 +211,7 @@ class _StepText:
             shared,
             cooperative=team.kind == "grid",
             messages=tuple(self.w.failures),
+            teams_per_block=team.per_block,
             places=tuple(describe(self.loop, team, self.where, self.states, self.totals, self.w.columns_of)),
         )
 
@@ -295,7 +318,9 @@ class _StepText:
 
     def _is_staged(self, variable: Variable) -> bool:
         w = self.w
-        return bool(w.space(variable)) and w.is_shared(variable) and w.team.kind != "grid"
+        if w.team.kind == "grid" or self.plan.over_steps:
+            return False
+        return bool(w.space(variable)) and w.is_shared(variable)
 
     def _is_ahead(self, s: Sequence) -> bool:
         w = self.w
@@ -326,6 +351,9 @@ class _StepText:
         member = w.names.unique(f"x_{s.name}")
         # Each step adds one row: at the window's end going up through the rows, at its start going down.
         new = first if s.reverse else last
+        if self.plan.over_steps and last > first:
+            self._window_anew(s)
+            return
         count = f"[{w.team.slots(space)}]" if space else ""
         held = {
             offset: f"row.{member}" if offset == new else w.names.unique(f"{member}_{offset}")
@@ -342,6 +370,19 @@ class _StepText:
         self.shifts += _shifts(held, new, w.team.slots(space) if space else 0)
         for offset, variable in s.reads.items():
             w.values[variable] = Kept(variable, shape, own=held[offset]) if space else Text(held[offset])
+
+    def _window_anew(self, s: Sequence) -> None:
+        """Have all rows of a window loaded at each step: the steps of a team are not neighbours."""
+        w = self.w
+        self.where[s.name] = f"rows read from device memory, {self.plan.ahead} steps ahead of use"
+        for offset, variable in s.reads.items():
+            array, start = self._source(s, variable)
+            c_type, shape, space = w.c_type(variable), w.shape(variable), w.space(variable)
+            member = w.names.unique(f"x_{s.name}_{offset}")
+            self.code.row.append(f"{c_type} {member}{f'[{w.team.slots(space)}]' if space else ''};")
+            self.code.read += self._loading(f"row.{member}", array, variable, _row(start, "t", offset))
+            own = f"row.{member}"
+            w.values[variable] = Kept(variable, shape, own=own) if space else Text(own)
 
     def _loading(self, target: str, array: str, variable: Variable, row: str) -> list[str]:
         w = self.w
@@ -549,7 +590,7 @@ class _StepText:
                 "",
                 f'extern "C" __global__ void __launch_bounds__({team.block}) {KERNEL_NAME}(',
                 ",\n".join(f"    {text}" for text in declared) + ") {",
-                f"    long long const lane = {_lane(team.kind)};",
+                f"    long long const {'index' if self.plan.over_steps else 'lane'} = {_lane(team.kind)};",
                 *_indented(self._main(), 1),
                 "}",
                 "",
@@ -559,6 +600,9 @@ class _StepText:
     def _main(self) -> list[str]:
         made = f"Step step = {{{', '.join(p.name for p in self.given.parameters)}{self.made}}};"
         run = ["step.begin(lane);", f"step.steps = lane_loop<{self.plan.ahead}>(step, length);", "step.finish();"]
+        if self.plan.over_steps:
+            loop = f"lane_loop<{self.plan.ahead}>(step, length, index / lanes, strides);"
+            return ["if (index >= lanes * strides) return;", made, "step.begin(index % lanes);", loop]
         if not self.code.total:
             return ["if (lane >= lanes) return;", made, *run]
         # The threads of a block meet once more, those without a lane too.
