@@ -138,9 +138,9 @@ class GridTeam(Strategy):
     team = "grid"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
-            return reason
         whole = loop.without_lanes()
+        if (reason := refuse_any_team(whole)) is not None:
+            return reason
         return _refuse_registers(whole, self._shape(whole, gpu))
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
