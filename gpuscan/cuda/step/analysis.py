@@ -101,11 +101,11 @@ def analyse(loop: Loop) -> Analysis:
     whole = opened(loop)
     random = frozenset(random_states(whole))
     totals = find_totals(whole)
-    lanes = find_lanes(whole, totals)
+    lanes = find_lanes(whole, totals, random)
     if (kept := tuple(t for t in totals if _adds_over_lanes(t, lanes))) != totals:
-        lanes = find_lanes(whole, kept)
+        lanes = find_lanes(whole, kept, random)
         kept = tuple(t for t in kept if _adds_over_lanes(t, lanes))
-        lanes = find_lanes(whole, kept)
+        lanes = find_lanes(whole, kept, random)
     return Analysis(whole, lanes, kept, random)
 
 
