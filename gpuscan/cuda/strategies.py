@@ -12,6 +12,7 @@ import numpy as np
 
 from gpuscan.config import config
 from gpuscan.cuda.binding import Place
+from gpuscan.cuda.costs import cheaper_team, step_work
 from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan, Traffic, row_of, seconds_text
@@ -25,6 +26,9 @@ from gpuscan.loop import Loop, result_type
 MOST_REGISTERS_PER_LANE = 96
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
 step's own temporaries and addresses need some."""
+
+MOST_REGISTERS_PER_RANK = 144
+"""The same for a thread of a larger team, which computes fewer elements at once."""
 
 MOST_UNROLLED = 4096
 """Operations of a step of which a thread's text is made: NVRTC takes a second for some thousands."""
@@ -75,7 +79,7 @@ class ThreadTeam(Strategy):
             return reason
         if (registers := _registers(loop)) > MOST_REGISTERS_PER_LANE:
             return f"a lane carries {registers} registers of state; a thread has room for {MOST_REGISTERS_PER_LANE}"
-        if (work := loop.work()) > MOST_UNROLLED:
+        if (work := loop.written()) > MOST_UNROLLED:
             return f"a lane's step takes {work} operations; a thread's text is made of at most {MOST_UNROLLED}"
         return None
 
@@ -91,7 +95,7 @@ class WarpTeam(Strategy):
     team = "warp"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
+        if (reason := refuse_any_team(loop)) is not None:
             return reason
         if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
             return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
@@ -113,7 +117,7 @@ class BlockTeam(Strategy):
     team = "block"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
+        if (reason := refuse_any_team(loop)) is not None:
             return reason
         return _refuse_registers(loop, self._shape(loop, gpu))
 
@@ -193,6 +197,11 @@ class HostTeam(Strategy):
         return KernelPlan(self.team, inner, places=tuple(Place(name, "arrays in device memory") for name in records))
 
 
+def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
+    """Whether products so large that only the grid has room for them are better left to cuBLAS."""
+    return plans[0].team == "grid" and cheaper_team(step_work(loop), gpu) == "host"
+
+
 STRATEGIES: tuple[Strategy, ...] = (ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())
 
 
@@ -217,6 +226,10 @@ def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
         else:
             refusals[strategy.team] = reason
     plans.sort(key=lambda plan: (plan.team != config.strategy, _seconds(plan)))
+    if plans[0].team != config.strategy and _host_wins(plans, analysis.loop, gpu):
+        refusals["grid"] = "cuBLAS takes less time for products of this size, also with a launch for each operation"
+        plans = [plan for plan in plans if plan.team != "grid"]
+        plans.sort(key=lambda plan: plan.team != "host")
     for i, plan in enumerate(plans):
         slower = {p.team: _slower(p, plan) for p in plans[i + 1 :] if p.estimate is not None}
         yield replace(plan, refusals={**refusals, **slower})
@@ -272,23 +285,17 @@ def _registers(loop: Analysis, ranks: int = 1) -> int:
     What is too large for that is not counted where a lane has several threads: they have it in memory that they share.
     """
     inner = loop.loop
-    carried = [(s.next, s.depth, MOST_OWN) for s in inner.states]
-    carried += [(v, window(s.reads), MOST_AHEAD) for s in inner.sequences for v in [*s.reads.values()][:1]]
-    counts = ((loop.registers(v, ranks), times, most) for v, times, most in carried)
-    total = sum(n * times for n, times, most in counts if ranks == 1 or n <= most)
+    states = ((loop.registers(s.next, ranks), s.depth) for s in inner.states)
+    rows = ((loop.registers(next(iter(s.reads.values())), ranks), window(s.reads)) for s in inner.sequences if s.reads)
     fixed = (loop.registers(n.read, ranks) for n in inner.non_sequences)
+    total = sum(n * depth for n, depth in states if ranks == 1 or n <= MOST_OWN)
+    total += sum(n * kept for n, kept in rows if n <= MOST_AHEAD)
     return total + sum(n for n in fixed if n <= MOST_HELD)
 
 
-def _refuse_single(loop: Analysis) -> str | None:
-    if prod(loop.widest()) == 1 and loop.longest_sum() == 1:
-        return "a lane has one element of every value: there is nothing to divide"
-    return None
-
-
 def _refuse_registers(loop: Analysis, shape: Team) -> str | None:
-    if (registers := _registers(loop, shape.ranks)) > MOST_REGISTERS_PER_LANE:
-        return f"each of {shape.ranks} threads carries {registers} registers; it has room for {MOST_REGISTERS_PER_LANE}"
+    if (registers := _registers(loop, shape.ranks)) > MOST_REGISTERS_PER_RANK:
+        return f"each of {shape.ranks} threads carries {registers} registers; it has room for {MOST_REGISTERS_PER_RANK}"
     return None
 
 
