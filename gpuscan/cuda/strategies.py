@@ -17,7 +17,8 @@ from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan, Traffic, row_of, seconds_text
 from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
-from gpuscan.cuda.step.kernel_text import MOST_AHEAD, MOST_HELD
+from gpuscan.cuda.step.kernel_text import MOST_HELD
+from gpuscan.cuda.step.sequences import MOST_AHEAD
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.writer import MOST_OWN
 from gpuscan.graph import TensorType
