@@ -179,7 +179,7 @@ struct Tiles {
 
     template <class Sums>
     __device__ __forceinline__ void leave(Sums sums, int row, int column, float x, float y) const {
-        gpuscan_store_vector(&sums[(part * ROWS + row) * columns + column], make_float2(x, y));
+        gpuscan_store_vector(sums + ((part * ROWS + row) * columns + column), make_float2(x, y));
     }
 
     // An element of the product, once all warps have left their shares.

@@ -9,7 +9,7 @@ from gpuscan.cuda.step.body import InnerLoop
 from gpuscan.cuda.step.lanes import Lanes
 from gpuscan.cuda.step.partial import Total
 from gpuscan.cuda.step.team import ONE_THREAD, Team
-from gpuscan.graph import Variable
+from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Loop
 
 
@@ -63,6 +63,12 @@ class KernelPlan:
         Where each record lives.
     traffic : Traffic
         Bytes through device memory.
+    precision : str
+        What operands of products on tensor cores are rounded to; ``highest`` where there are none.
+    on_tensor_cores : frozenset of Apply
+        Those products.
+    notes : tuple of str
+        What else there is to say.
     refusals : mapping of str to str
         Why each faster team was refused.
     """
@@ -77,6 +83,9 @@ class KernelPlan:
     ahead: int = 1
     places: tuple[Place, ...] = ()
     traffic: Traffic = Traffic(0, 0)
+    precision: str = "highest"
+    on_tensor_cores: frozenset[Apply] = frozenset()
+    notes: tuple[str, ...] = ()
     refusals: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -116,6 +125,7 @@ class KernelPlan:
             yield f"  {place.record}: {place.where}"
         if self.team != "host":
             yield f"  device memory: {self.traffic.once} bytes a call and {self.traffic.per_step} bytes a step"
+        yield from (f"  {note}" for note in self.notes)
         for team, reason in self.refusals.items():
             yield f"  not team {team}: {reason}"
 

@@ -15,8 +15,10 @@ from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan, Place, Traffic, row_of
 from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
 from gpuscan.cuda.step.team import Team
-from gpuscan.graph import TensorType
+from gpuscan.cuda.step.tensor_cores import FEWEST_COLUMNS, FEWEST_ROWS, FEWEST_TERMS, OLDEST, size_of, taken
+from gpuscan.graph import Apply, TensorType
 from gpuscan.loop import Loop, result_type
+from gpuscan.tensor.products import MatMul
 
 MOST_REGISTERS_PER_LANE = 96
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
@@ -34,6 +36,12 @@ WIDEST_OF_WARP = 128
 
 LONG_SUM = 64
 """Terms from which on the threads of a warp share a sum in a grid."""
+
+GRID_BLOCK = 256
+"""Threads of a block of a grid."""
+
+MOST_LANES_OF_A_BLOCK = 64
+"""Lanes up to which one block may carry all of them, so that they are the rows of products on tensor cores."""
 
 
 class Strategy(ABC):
@@ -66,7 +74,7 @@ class ThreadTeam(Strategy):
         return None
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, Team("thread", block=_block(loop.lanes.count, gpu)), _ahead(loop))
+        return _kernel_plan(loop, Team("thread", block=_block(loop.lanes.count, gpu)), _ahead(loop), gpu)
 
 
 @final
@@ -83,7 +91,7 @@ class WarpTeam(Strategy):
         return _refuse_registers(loop, self._shape(loop))
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, self._shape(loop), 1)
+        return _kernel_plan(loop, self._shape(loop), 1, gpu)
 
     def _shape(self, loop: Analysis) -> Team:
         elements = prod(loop.widest())
@@ -100,10 +108,26 @@ class BlockTeam(Strategy):
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
         if (reason := refuse_any_team(loop)) is not None:
             return reason
+        if config.strategy != self.team and (tile := _tiled_grid(loop, gpu)) is not None:
+            return f"its products run on the tensor cores of {tile.blocks} SMs if a grid carries all lanes"
         return _refuse_registers(loop, self._shape(loop))
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, self._shape(loop), 1)
+        whole = loop.without_lanes()
+        if self._takes_all(loop, whole, gpu):
+            return _kernel_plan(whole, self._shape_of_all(whole), 1, gpu)
+        return _kernel_plan(loop, self._shape(loop), 1, gpu)
+
+    def _takes_all(self, loop: Analysis, whole: Analysis, gpu: GPU) -> bool:
+        """Whether one block carries all lanes, which are few, because its products then run on tensor cores."""
+        if loop.lanes.count > MOST_LANES_OF_A_BLOCK or _on_tensor_cores(loop, self._shape(loop), gpu):
+            return False
+        shape = self._shape_of_all(whole)
+        return bool(_on_tensor_cores(whole, shape, gpu)) and _refuse_registers(whole, shape) is None
+
+    def _shape_of_all(self, whole: Analysis) -> Team:
+        ranks = min(prod(whole.widest()), 512)
+        return Team("block", ranks, block=-(-ranks // 32) * 32)
 
     def _shape(self, loop: Analysis) -> Team:
         elements = prod(loop.widest())
@@ -129,9 +153,11 @@ class GridTeam(Strategy):
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
         whole = loop.without_lanes()
-        return _kernel_plan(whole, self._shape(whole, gpu), 1)
+        return _kernel_plan(whole, self._shape(whole, gpu), 1, gpu)
 
     def _shape(self, loop: Analysis, gpu: GPU) -> Team:
+        if (tiled := _tiles(loop, gpu)) is not None:
+            return tiled
         elements, last = prod(loop.widest()), loop.widest()[-1] if loop.widest() else 1
         if loop.longest_sum() < LONG_SUM:
             block = 256
@@ -192,7 +218,8 @@ def choose(loop: Loop, gpu: GPU) -> KernelPlan:
 # ---- what plans are made of ----
 
 
-def _kernel_plan(loop: Analysis, shape: Team, ahead: int) -> KernelPlan:
+def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPlan:
+    chosen = _on_tensor_cores(loop, shape, gpu)
     return KernelPlan(
         team=shape.kind,
         loop=loop.loop,
@@ -204,7 +231,66 @@ def _kernel_plan(loop: Analysis, shape: Team, ahead: int) -> KernelPlan:
         ahead=ahead,
         places=tuple(_places(loop.loop)),
         traffic=_traffic(loop.loop),
+        precision=config.matmul_precision if chosen else "highest",
+        on_tensor_cores=chosen,
+        notes=tuple(_notes(loop, len(chosen), gpu)),
     )
+
+
+# ---- products on tensor cores ----
+
+
+def _on_tensor_cores(loop: Analysis, shape: Team, gpu: GPU) -> frozenset[Apply]:
+    """Return the products of a loop that a team computes on tensor cores, as far as ``config`` and the GPU allow."""
+    if config.matmul_precision == "highest" or gpu.capability < OLDEST:
+        return frozenset()
+    return taken(loop.nodes(), loop.shape, shape)
+
+
+def _tiles(whole: Analysis, gpu: GPU) -> Team | None:
+    """Return the grid whose blocks own whole columns of the largest product; None if none is for tensor cores."""
+    best: tuple[int, Team] | None = None
+    for node in whole.nodes():
+        size = size_of(node, whole.shape)
+        if size is None:
+            continue
+        width = 8 * -(-size.columns // (8 * gpu.sms))
+        rows = min(size.rows, GRID_BLOCK // width)
+        if rows:
+            blocks = -(-size.columns // width)
+            team = Team("grid", rows * size.columns, 1, GRID_BLOCK, blocks, width, size.columns)
+            fits = node in _on_tensor_cores(whole, team, gpu) and _refuse_registers(whole, team) is None
+            if fits and (best is None or size.work > best[0]):
+                best = size.work, team
+    return best[1] if best else None
+
+
+def _tiled_grid(loop: Analysis, gpu: GPU) -> Team | None:
+    """Return the grid that suits a loop better than a block for each lane, None if none does.
+
+    Such blocks read weights anew at each step that are too large for the registers of an SM; warps of a grid hold them.
+    """
+    whole = loop.without_lanes()
+    if (team := _tiles(whole, gpu)) is None:
+        return None
+    weights = {n.inputs[1]: size_of(n, whole.shape) for n in _on_tensor_cores(whole, team, gpu)}
+    total = sum(size.terms * size.columns for size in weights.values() if size is not None)
+    return team if total > gpu.registers_per_sm // 2 else None
+
+
+def _notes(loop: Analysis, chosen: int, gpu: GPU) -> Iterator[str]:
+    products = sum(isinstance(node.op, MatMul) for node in loop.nodes())
+    if config.matmul_precision == "highest" or not products:
+        return
+    if gpu.capability < OLDEST:
+        yield f"products in full precision: {gpu.arch} has no instructions for {config.matmul_precision}"
+    elif chosen:
+        yield f"{chosen} of {products} products on tensor cores, operands rounded to {config.matmul_precision}"
+    else:
+        yield (
+            f"products in full precision: none has {FEWEST_ROWS} rows in a team, {FEWEST_TERMS} terms and "
+            f"{FEWEST_COLUMNS} columns of float32"
+        )
 
 
 def window(offsets: Collection[int]) -> int:

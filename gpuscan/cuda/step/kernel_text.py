@@ -25,6 +25,7 @@ from gpuscan.cuda.step.memory import REDUCTION_BYTES, Region
 from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.positions import Position, plus, spread, times
 from gpuscan.cuda.step.team import space_of
+from gpuscan.cuda.step.tensor_cores import find_together
 from gpuscan.cuda.step.totals import write_totals
 from gpuscan.cuda.step.values import InDeviceMemory, Kept, Text, Value
 from gpuscan.cuda.step.writer import C_BYTES, Notes, Writer
@@ -112,6 +113,9 @@ class _StepText:
             self.memory,
             self._scratch,
             self._status,
+            plan.precision,
+            plan.on_tensor_cores,
+            find_together(plan.opened, plan.on_tensor_cores),
         )
         self.w.names = names
         self.sources: dict[str, tuple[str, str]] = {}  # arrays of sequences, and the rows they begin at, by name
@@ -162,7 +166,7 @@ class _StepText:
         team, grid = self.team, self.plan.grid
         text = splice(self._text())
         kernel = Kernel(KERNEL_NAME, text, tuple(self.given.parameters))
-        shared = self.memory.used * team.per_block if team.kind == "warp" else self.memory.used
+        shared = self.memory.stride * team.per_block if team.kind == "warp" else self.memory.used
         if not self.w.shared_arrays and "template all<" not in text:
             shared = 0
         return BoundKernel(
@@ -490,6 +494,7 @@ class _StepText:
                 f"// {_one_line(self.loop.title)}: {self.plan.headline()}.",
                 '#include "base.cuh"',
                 '#include "team.cuh"',
+                *(['#include "tiled_grid.cuh"'] if team.width else []),
                 *(['#include "totals.cuh"'] if code.total else []),
                 *(['#include "report.cuh"'] if self.w.failures else []),
                 *(['#include "pointwise.cuh"'] if any("gs::" in line for line in body) else []),
@@ -497,7 +502,7 @@ class _StepText:
                 *(f'#include "{name}"' for name in _libraries(body)),
                 '#include "lane_loop.cuh"',
                 "",
-                *([f"constexpr int TEAM_BYTES = {self.memory.used};", ""] if team.kind == "warp" else []),
+                *([f"constexpr int TEAM_BYTES = {self.memory.stride};", ""] if team.kind == "warp" else []),
                 "struct Step {",
                 "    // What one step reads of the sequences.",
                 "    struct Row {",
@@ -544,6 +549,7 @@ LIBRARIES = {
     "matrices.cuh": "inverse|cholesky|solve|solve_triangular|determinant|sign_and_log_determinant",
     "jacobi.cuh": "eigh|svd|singular_values",
     "qr.cuh": "qr",
+    "mma.cuh": "Tiles|Tf32|Bf16",
     "ordering.cuh": "sort|argsort|searchsorted|cumulate",
 }
 """Files of ``kernels/`` with functions on whole arrays, and those functions; each is included only where one is."""

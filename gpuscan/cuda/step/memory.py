@@ -19,9 +19,14 @@ class Region:
     used: int = 0
     pieces: list[tuple[str, int]] = field(default_factory=list)
 
+    @property
+    def stride(self) -> int:
+        """Bytes from where it begins to where the next one may."""
+        return -(-self.used // ALIGNMENT) * ALIGNMENT
+
     def take(self, name: str, size: int) -> int | None:
         """Return where `size` bytes begin, None if there is no room."""
-        start = -(-self.used // ALIGNMENT) * ALIGNMENT
+        start = self.stride
         if start + size > self.limit:
             return None
         self.used = start + size

@@ -12,6 +12,7 @@ from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.positions import Position, flat, spread, unravel
 from gpuscan.cuda.step.resident import is_fixed, own_columns, registers_for_weights
 from gpuscan.cuda.step.team import space_of
+from gpuscan.cuda.step.tensor_cores import write_product
 from gpuscan.cuda.step.values import View
 from gpuscan.cuda.step.writer import C_BYTES, RefusalError, Writer
 from gpuscan.graph import Apply, Variable
@@ -303,6 +304,9 @@ def _position(w: Writer, op: Reduce, node: Apply) -> None:
 
 @rule(MatMul)
 def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
+    if node in w.on_tensor_cores:
+        write_product(w, node)
+        return
     (a, b), output = node.inputs, node.outputs[0]
     columns = b.ndim > 1
     inner = w.shape(a)[-1]
