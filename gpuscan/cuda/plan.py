@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gpuscan.cuda.binding import Place
+from gpuscan.cuda.estimate import Estimate
 from gpuscan.cuda.step.body import InnerLoop
 from gpuscan.cuda.step.lanes import Lanes
 from gpuscan.cuda.step.partial import Total
 from gpuscan.cuda.step.team import ONE_THREAD, Team
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Loop
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one record of a loop lives while the loop runs."""
-
-    record: str
-    where: str
 
 
 @dataclass(frozen=True)
@@ -69,8 +63,12 @@ class KernelPlan:
         Those products.
     notes : tuple of str
         What else there is to say.
+    estimate : Estimate or None
+        How long a step takes, roughly, and what bounds it.
+    teams_to_fill : int
+        How many teams keep the whole GPU busy.
     refusals : mapping of str to str
-        Why each faster team was refused.
+        Why each other team was not taken.
     """
 
     team: str
@@ -86,6 +84,8 @@ class KernelPlan:
     precision: str = "highest"
     on_tensor_cores: frozenset[Apply] = frozenset()
     notes: tuple[str, ...] = ()
+    estimate: Estimate | None = None
+    teams_to_fill: int = 1
     refusals: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -105,6 +105,11 @@ class KernelPlan:
             return self.shape.blocks
         return -(-self.lane_count // self.shape.per_block)
 
+    @property
+    def over_steps(self) -> bool:
+        """Whether steps run side by side, as they do not wait for each other."""
+        return self.team not in ("grid", "host") and not self.loop.states and self.loop.stop is None
+
     def headline(self) -> str:
         """Say in a few words who carries what."""
         who = {"thread": "a thread", "warp": "a warp", "block": f"a block of {self.block} threads"}
@@ -118,20 +123,37 @@ class KernelPlan:
             yield f"{title}: driven from the host, one array operation a node a step"
         else:
             yield f"{title}: one kernel launch, team {self.team}"
-            yield f"  lanes {self._shape()}: {self.lane_count}, grid {self.grid} x block {self.block}"
-            if self.loop.sequences:
-                yield f"  rows of sequences are loaded {self.ahead} steps ahead"
+            if self.over_steps:
+                yield "  no state is carried: steps run side by side, like lanes"
+            yield f"  lanes {self._shape()}: {self.lane_count}, grid {self.grid} x block {self.block}{self._divided()}"
         for place in self.places:
             yield f"  {place.record}: {place.where}"
         if self.team != "host":
             yield f"  device memory: {self.traffic.once} bytes a call and {self.traffic.per_step} bytes a step"
         yield from (f"  {note}" for note in self.notes)
+        if self.estimate is not None:
+            yield f"  a step takes about {seconds_text(self.estimate.seconds)}, bound by {self.estimate.bound}"
         for team, reason in self.refusals.items():
             yield f"  not team {team}: {reason}"
+
+    def _divided(self) -> str:
+        """Say how a lane's elements are divided."""
+        if self.shape.threads == 1:
+            return ""
+        parts = f", {self.shape.parts} threads to each" if self.shape.parts > 1 else ""
+        return f"; elements dealt out to {self.shape.ranks}{parts}"
 
     def _shape(self) -> str:
         sizes = self.lanes.sizes if self.lanes is not None else ()
         return " x ".join(map(str, sizes)) or "of a scalar"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time in a unit that suits it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
 
 
 def row_of(variable: Variable) -> tuple[int, ...]:

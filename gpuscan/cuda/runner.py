@@ -10,18 +10,32 @@ from typing import Any, final
 
 import numpy as np
 
-from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Report, Scratch, Source, Steps, StepsRun
+from gpuscan.cuda.binding import (
+    BoundKernel,
+    LastRow,
+    Number,
+    Origin,
+    Output,
+    Report,
+    Scratch,
+    Source,
+    Steps,
+    StepsRun,
+    Strides,
+)
 from gpuscan.cuda.captured import Recorder, static_loop
 from gpuscan.cuda.device import Device
+from gpuscan.cuda.gpu import blocks_per_sm
 from gpuscan.cuda.kernel import Launcher
+from gpuscan.cuda.launch import resources
 from gpuscan.cuda.memory import memory_error, result_shape
 from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.reports import read_report, report_error
 from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.step.kernel_text import step_kernel
 from gpuscan.cuda.step.writer import RefusalError
-from gpuscan.cuda.strategies import choices, choose
-from gpuscan.errors import DeviceMemoryError
+from gpuscan.cuda.strategies import choices
+from gpuscan.errors import DeviceMemoryError, KernelError
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
@@ -125,36 +139,67 @@ class LoopRunner:
         return tuple(a.shape[1:] if i < count else a.shape for i, a in enumerate(inputs))
 
     def _prepare(self, shapes: Shapes) -> Prepared:
+        plan, bound = self._planned(self.bound[shapes])
+        launch = None if bound is None else self.device.load(bound.kernel, cooperative=bound.cooperative)
+        return Prepared(plan, bound, launch)
+
+    def _planned(self, loop: Loop) -> tuple[KernelPlan, BoundKernel | None]:
+        """Return the best plan of which a kernel can be written, and the kernel; none where the host drives."""
         names = [n.name for n in self.loop.non_sequences]
         on_host = self.on_host[len(self.on_host) - len(names) :]
         by_value = frozenset(name for name, host in zip(names, on_host, strict=True) if host)
         refusals: dict[str, str] = {}
-        for plan in choices(self.bound[shapes], self.device.gpu):
+        for plan in choices(loop, self.device.gpu):
+            plan = replace(plan, refusals={**plan.refusals, **refusals})
             if plan.team == "host":
-                break
+                return plan, None
             try:
                 bound = step_kernel(plan, by_value, self.device.gpu.shared_per_block)
             except RefusalError as refusal:
                 refusals[plan.team] = str(refusal)
                 continue
-            plan = replace(plan, refusals={**plan.refusals, **refusals})
-            return Prepared(plan, bound, self.device.load(bound.kernel, cooperative=bound.cooperative))
-        return Prepared(replace(plan, refusals={**plan.refusals, **refusals}), None, None)
+            return replace(plan, places=bound.places), bound
+        raise AssertionError("the host takes every loop")
 
     def explain(self) -> Iterator[str]:
         """Yield lines about the plan of the last call, or where shapes suffice without a call, of any."""
-        plan = next(self.plans(), None)
-        if plan is None and (loop := static_loop(self.node)) is not None:
-            plan = choose(loop, self.device.gpu)
-        if plan is not None:
+        planned = self._last() or self._static()
+        if planned is not None:
+            plan, bound = planned
             yield from plan.explain()
-            if plan.team == "host" and self.device.records:
+            if bound is not None:
+                yield from self._resources(bound)
+            elif self.device.records:
                 yield f"  {self._recorder.explain(plan.loop)}"
         else:
             yield f"{self.loop.title}: planned at the first call, when its shapes are known"
         yield from explain_segments(self.loop)
         for runner in self._inside:
             yield from (f"  {line}" for line in runner.explain())
+
+    def _last(self) -> tuple[KernelPlan, BoundKernel | None] | None:
+        """Return the plan of the last call."""
+        if not self.prepared:
+            return None
+        last = list(self.prepared.values())[-1]
+        return last.plan, last.bound
+
+    def _static(self) -> tuple[KernelPlan, BoundKernel | None] | None:
+        """Return the plan of any call, where shapes are known without one."""
+        loop = static_loop(self.node)
+        return None if loop is None else self._planned(loop)
+
+    def _resources(self, bound: BoundKernel) -> Iterator[str]:
+        """Yield what a kernel takes of an SM, where NVRTC is there to tell."""
+        try:
+            taken = resources(bound.kernel, self.device.gpu.arch)
+        except KernelError:
+            return
+        blocks = blocks_per_sm(self.device.gpu, taken, bound.block, bound.shared_bytes)
+        yield (
+            f"  registers {taken.registers} a thread, shared memory {bound.shared_bytes + taken.shared_bytes} bytes a "
+            f"block, spilled {taken.spill_bytes} bytes; {blocks} blocks on an SM"
+        )
 
     @property
     def _inside(self) -> list[LoopRunner]:
@@ -194,8 +239,8 @@ class LoopRunner:
             self._argument(origin, parameter.dtype, parameter.is_array, steps, sources, outputs)
             for origin, parameter in zip(bound.origins, bound.kernel.parameters, strict=True)
         ]
-        if bound.grid:
-            prepared.launch((bound.grid, 1, 1), (bound.block, 1, 1), bound.shared_bytes, arguments)
+        if blocks := bound.blocks(steps):
+            prepared.launch((blocks, 1, 1), (bound.block, 1, 1), bound.shared_bytes, arguments)
         if bound.messages:
             self._raise_reported(plan, bound, arguments[bound.origins.index(Report())])
         if StepsRun() in bound.origins:
@@ -252,6 +297,8 @@ class LoopRunner:
             return sources[origin.record].shape[0] - margin - 1
         if isinstance(origin, Scratch):
             return self._scratch(origin.count + origin.per_step * steps, dtype, zeroed=origin.zeroed)
+        if isinstance(origin, Strides):
+            return origin.count(steps)
         if isinstance(origin, Report | StepsRun):
             return self._scratch(1, dtype, zeroed=True)
         assert isinstance(origin, Source)

@@ -11,11 +11,15 @@ from typing import ClassVar, final
 import numpy as np
 
 from gpuscan.config import config
+from gpuscan.cuda.binding import Place
+from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
-from gpuscan.cuda.plan import KernelPlan, Place, Traffic, row_of
+from gpuscan.cuda.plan import KernelPlan, Traffic, row_of, seconds_text
 from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
+from gpuscan.cuda.step.kernel_text import MOST_AHEAD, MOST_HELD
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import FEWEST_COLUMNS, FEWEST_ROWS, FEWEST_TERMS, OLDEST, size_of, taken
+from gpuscan.cuda.step.writer import MOST_OWN
 from gpuscan.graph import Apply, TensorType
 from gpuscan.loop import Loop, result_type
 from gpuscan.tensor.products import MatMul
@@ -34,14 +38,21 @@ WIDEST_OF_WARP = 128
 """Elements of the widest value up to which a warp carries a lane: four for each of its threads."""
 
 
-LONG_SUM = 64
-"""Terms from which on the threads of a warp share a sum in a grid."""
+TIMES_FILLED = 4
+"""How many times over the teams of a loop without states fill the GPU: some end sooner than others."""
+
+MANY_BLOCKS = 4
+"""Lanes for each SM from which on a block has fewer threads, each with several elements: blocks hide each other's
+waits, and what every thread does at every step is done by fewer."""
 
 GRID_BLOCK = 256
-"""Threads of a block of a grid."""
+"""Threads of each SM in a grid: with more of them each would have too few registers for weights."""
 
-MOST_LANES_OF_A_BLOCK = 64
-"""Lanes up to which one block may carry all of them, so that they are the rows of products on tensor cores."""
+MOST_RANKS_OF_ALL = 512
+"""Threads of a block that carries all lanes: with more of them each would have too few registers for weights."""
+
+LONG_SUM = 64
+"""Terms from which on the threads of a warp share a sum in a grid."""
 
 
 class Strategy(ABC):
@@ -74,7 +85,8 @@ class ThreadTeam(Strategy):
         return None
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, Team("thread", block=_block(loop.lanes.count, gpu)), _ahead(loop), gpu)
+        lanes = loop.lanes.count if loop.loop.states else gpu.sms * 256  # else steps are lanes too
+        return _kernel_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)
 
 
 @final
@@ -84,7 +96,7 @@ class WarpTeam(Strategy):
     team = "warp"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
             return reason
         if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
             return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
@@ -106,33 +118,28 @@ class BlockTeam(Strategy):
     team = "block"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
             return reason
-        if config.strategy != self.team and (tile := _tiled_grid(loop, gpu)) is not None:
-            return f"its products run on the tensor cores of {tile.blocks} SMs if a grid carries all lanes"
-        return _refuse_registers(loop, self._shape(loop))
+        return _refuse_registers(loop, self._shape(loop, gpu))
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        whole = loop.without_lanes()
-        if self._takes_all(loop, whole, gpu):
-            return _kernel_plan(whole, self._shape_of_all(whole), 1, gpu)
-        return _kernel_plan(loop, self._shape(loop), 1, gpu)
+        found = _kernel_plan(loop, self._shape(loop, gpu), 1, gpu)
+        all_lanes = self._plan_of_all(loop.without_lanes(), gpu) if not found.on_tensor_cores else None
+        return found if all_lanes is None else min(found, all_lanes, key=_seconds)
 
-    def _takes_all(self, loop: Analysis, whole: Analysis, gpu: GPU) -> bool:
-        """Whether one block carries all lanes, which are few, because its products then run on tensor cores."""
-        if loop.lanes.count > MOST_LANES_OF_A_BLOCK or _on_tensor_cores(loop, self._shape(loop), gpu):
-            return False
-        shape = self._shape_of_all(whole)
-        return bool(_on_tensor_cores(whole, shape, gpu)) and _refuse_registers(whole, shape) is None
+    def _plan_of_all(self, whole: Analysis, gpu: GPU) -> KernelPlan | None:
+        """Return how one block carries all lanes, if those are the rows of products on tensor cores."""
+        ranks = min(prod(whole.widest()), MOST_RANKS_OF_ALL)
+        shape = Team("block", ranks, block=-(-ranks // 32) * 32)
+        if not _on_tensor_cores(whole, shape, gpu) or _refuse_registers(whole, shape) is not None:
+            return None
+        return _kernel_plan(whole, shape, 1, gpu)
 
-    def _shape_of_all(self, whole: Analysis) -> Team:
-        ranks = min(prod(whole.widest()), 512)
-        return Team("block", ranks, block=-(-ranks // 32) * 32)
-
-    def _shape(self, loop: Analysis) -> Team:
+    def _shape(self, loop: Analysis, gpu: GPU) -> Team:
         elements = prod(loop.widest())
         last = loop.widest()[-1] if loop.widest() else 1
-        ranks = elements if elements <= 1024 else last if last <= 1024 else 1024
+        most = 256 if loop.lanes.count >= MANY_BLOCKS * gpu.sms else 1024
+        ranks = elements if elements <= most else last if last <= most else -(-last // -(-last // most))
         parts = 1
         while parts < 8 and ranks * parts * 2 <= 256 and loop.longest_sum() >= 16 * parts:
             parts *= 2
@@ -156,21 +163,54 @@ class GridTeam(Strategy):
         return _kernel_plan(whole, self._shape(whole, gpu), 1, gpu)
 
     def _shape(self, loop: Analysis, gpu: GPU) -> Team:
-        if (tiled := _tiles(loop, gpu)) is not None:
+        if (tiled := _grid_of_tiles(loop, gpu)) is not None:
             return tiled
         elements, last = prod(loop.widest()), loop.widest()[-1] if loop.widest() else 1
         if loop.longest_sum() < LONG_SUM:
             block = 256
             ranks = min(elements, gpu.sms * block)
             return Team("grid", ranks, 1, block, -(-ranks // block))
-        # A column of the weights to a rank, whatever the lanes: each is read once for all of them.
-        ranks = min(last, gpu.sms * 256)
-        units = -(-ranks // gpu.sms)
-        parts = 32
-        while parts > 1 and units * parts > 256:
-            parts //= 2
-        block = -(-units * parts // 32) * 32
-        return Team("grid", ranks, parts, block, -(-ranks * parts // block))
+        return _grid_of_columns(loop, last, elements // last, gpu)
+
+
+def _grid_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> Team:
+    """Return the grid in which a thread needs the fewest registers for its columns of weights and its sums.
+
+    A rank has a column of the weights and some of the rows, of all lanes together; the threads of a rank divide the
+    terms of its sums.
+    """
+    threads = gpu.sms * GRID_BLOCK
+    best: tuple[int, int, int] | None = None
+    for parts in (32, 16, 8, 4, 2, 1):
+        groups = max(min(threads // (columns * parts), rows), 1)
+        registers = -(-rows // groups) + -(-loop.longest_sum() // parts)
+        if columns * groups * parts <= threads and (best is None or registers < best[0]):
+            best = (registers, groups, parts)
+    if best is None:
+        return Team("grid", threads, 1, GRID_BLOCK, gpu.sms)
+    _, groups, parts = best
+    ranks = columns * groups
+    # Whole ranks to a block, spread over all SMs.
+    block = -(-(-(-ranks // gpu.sms) * parts) // 32) * 32
+    return Team("grid", ranks, parts, block, -(-ranks * parts // block))
+
+
+def _grid_of_tiles(loop: Analysis, gpu: GPU) -> Team | None:
+    """Return the grid whose blocks own whole columns of the largest product; None if none is for tensor cores."""
+    best: tuple[int, Team] | None = None
+    for node in loop.nodes():
+        size = size_of(node, loop.shape)
+        if size is None:
+            continue
+        width = 8 * -(-size.columns // (8 * gpu.sms))
+        rows = min(size.rows, GRID_BLOCK // width)
+        if rows:
+            blocks = -(-size.columns // width)
+            team = Team("grid", rows * size.columns, 1, GRID_BLOCK, blocks, width, size.columns)
+            fits = node in _on_tensor_cores(loop, team, gpu) and _refuse_registers(loop, team) is None
+            if fits and (best is None or size.work > best[0]):
+                best = size.work, team
+    return best[1] if best else None
 
 
 @final
@@ -194,6 +234,8 @@ STRATEGIES: tuple[Strategy, ...] = (ThreadTeam(), WarpTeam(), BlockTeam(), GridT
 def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
     """Yield how to run a loop: the plans of the teams that take it, best first, each with why others did not.
 
+    A team that `config.strategy` names comes first, if it takes the loop.
+
     Parameters
     ----------
     loop : Loop
@@ -203,11 +245,30 @@ def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
     """
     analysis = analyse(loop)
     refusals: dict[str, str] = {}
-    for strategy in sorted(STRATEGIES, key=lambda s: s.team != config.strategy):
+    plans: list[KernelPlan] = []
+    for strategy in STRATEGIES:
         if (reason := strategy.refuse(analysis, gpu)) is None:
-            yield replace(strategy.plan(analysis, gpu), refusals=dict(refusals))
+            plans.append(strategy.plan(analysis, gpu))
         else:
             refusals[strategy.team] = reason
+    plans.sort(key=lambda plan: (plan.team != config.strategy, _seconds(plan)))
+    for i, plan in enumerate(plans):
+        slower = {p.team: _slower(p, plan) for p in plans[i + 1 :] if p.estimate is not None}
+        yield replace(plan, refusals={**refusals, **slower})
+
+
+def _seconds(plan: KernelPlan) -> float:
+    return float("inf") if plan.estimate is None else plan.estimate.seconds
+
+
+def _slower(plan: KernelPlan, chosen: KernelPlan) -> str:
+    assert plan.estimate is not None
+    if chosen.estimate is None or chosen.team == config.strategy:
+        return f"config.strategy asks for {config.strategy}"
+    return (
+        f"a step would take {seconds_text(plan.estimate.seconds)} where {chosen.team} takes "
+        f"{seconds_text(chosen.estimate.seconds)}"
+    )
 
 
 def choose(loop: Loop, gpu: GPU) -> KernelPlan:
@@ -219,6 +280,7 @@ def choose(loop: Loop, gpu: GPU) -> KernelPlan:
 
 
 def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPlan:
+    traffic = _traffic(loop.loop)
     chosen = _on_tensor_cores(loop, shape, gpu)
     return KernelPlan(
         team=shape.kind,
@@ -229,15 +291,13 @@ def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPla
         random=loop.random,
         totals=loop.totals,
         ahead=ahead,
-        places=tuple(_places(loop.loop)),
-        traffic=_traffic(loop.loop),
+        traffic=traffic,
+        estimate=estimate(loop, shape, gpu, traffic.per_step, chosen, config.matmul_precision),
         precision=config.matmul_precision if chosen else "highest",
         on_tensor_cores=chosen,
         notes=tuple(_notes(loop, len(chosen), gpu)),
+        teams_to_fill=TIMES_FILLED * gpu.sms * gpu.threads_per_sm // shape.threads,
     )
-
-
-# ---- products on tensor cores ----
 
 
 def _on_tensor_cores(loop: Analysis, shape: Team, gpu: GPU) -> frozenset[Apply]:
@@ -247,38 +307,8 @@ def _on_tensor_cores(loop: Analysis, shape: Team, gpu: GPU) -> frozenset[Apply]:
     return taken(loop.nodes(), loop.shape, shape)
 
 
-def _tiles(whole: Analysis, gpu: GPU) -> Team | None:
-    """Return the grid whose blocks own whole columns of the largest product; None if none is for tensor cores."""
-    best: tuple[int, Team] | None = None
-    for node in whole.nodes():
-        size = size_of(node, whole.shape)
-        if size is None:
-            continue
-        width = 8 * -(-size.columns // (8 * gpu.sms))
-        rows = min(size.rows, GRID_BLOCK // width)
-        if rows:
-            blocks = -(-size.columns // width)
-            team = Team("grid", rows * size.columns, 1, GRID_BLOCK, blocks, width, size.columns)
-            fits = node in _on_tensor_cores(whole, team, gpu) and _refuse_registers(whole, team) is None
-            if fits and (best is None or size.work > best[0]):
-                best = size.work, team
-    return best[1] if best else None
-
-
-def _tiled_grid(loop: Analysis, gpu: GPU) -> Team | None:
-    """Return the grid that suits a loop better than a block for each lane, None if none does.
-
-    Such blocks read weights anew at each step that are too large for the registers of an SM; warps of a grid hold them.
-    """
-    whole = loop.without_lanes()
-    if (team := _tiles(whole, gpu)) is None:
-        return None
-    weights = {n.inputs[1]: size_of(n, whole.shape) for n in _on_tensor_cores(whole, team, gpu)}
-    total = sum(size.terms * size.columns for size in weights.values() if size is not None)
-    return team if total > gpu.registers_per_sm // 2 else None
-
-
 def _notes(loop: Analysis, chosen: int, gpu: GPU) -> Iterator[str]:
+    """Yield what ``config.matmul_precision`` comes to."""
     products = sum(isinstance(node.op, MatMul) for node in loop.nodes())
     if config.matmul_precision == "highest" or not products:
         return
@@ -299,11 +329,23 @@ def window(offsets: Collection[int]) -> int:
 
 
 def _registers(loop: Analysis, ranks: int = 1) -> int:
-    """Return the 32-bit registers that each of a lane's threads carries from step to step."""
+    """Return the 32-bit registers that each of a lane's threads carries from step to step.
+
+    What is too large for that is not counted where a lane has several threads: they have it in memory that they share.
+    """
     inner = loop.loop
-    total = sum(loop.registers(s.next, ranks) * s.depth for s in inner.states)
-    total += sum(loop.registers(v, ranks) * window(s.reads) for s in inner.sequences for v in [*s.reads.values()][:1])
-    return total + sum(min(loop.registers(n.read, ranks), 32) for n in inner.non_sequences)
+    carried = [(s.next, s.depth, MOST_OWN) for s in inner.states]
+    carried += [(v, window(s.reads), MOST_AHEAD) for s in inner.sequences for v in [*s.reads.values()][:1]]
+    counts = ((loop.registers(v, ranks), times, most) for v, times, most in carried)
+    total = sum(n * times for n, times, most in counts if ranks == 1 or n <= most)
+    fixed = (loop.registers(n.read, ranks) for n in inner.non_sequences)
+    return total + sum(n for n in fixed if n <= MOST_HELD)
+
+
+def _refuse_single(loop: Analysis) -> str | None:
+    if prod(loop.widest()) == 1 and loop.longest_sum() == 1:
+        return "a lane has one element of every value: there is nothing to divide"
+    return None
 
 
 def _refuse_registers(loop: Analysis, shape: Team) -> str | None:
@@ -325,21 +367,6 @@ def _ahead(loop: Analysis) -> int:
     if not reads:
         return 1
     return 1 if loop.work() > MOST_AHEAD_OPS else 8 if reads == 1 else 4
-
-
-def _places(loop: Loop) -> list[Place]:
-    places = []
-    for s in loop.sequences:
-        if s.reads:
-            kept = f", the last {window(s.reads)} kept in registers" if window(s.reads) > 1 else ""
-            places.append(Place(s.name, f"rows read once from device memory, ahead of use{kept}"))
-    for state in loop.states:
-        places.append(Place(state.name, f"registers, {state.depth} past value{'s' * (state.depth > 1)}"))
-    places += [Place(n.name, "a register, read once") for n in loop.non_sequences]
-    for result in loop.results:
-        how = "written at each step" if result.kind in ("history", "last") else "written after the last step"
-        places.append(Place(f"{result}", how))
-    return places
 
 
 def _traffic(loop: Loop) -> Traffic:

@@ -50,7 +50,7 @@ class Carried:
     def _declare(self, declare: Callable[[str], None]) -> None:
         w, name = self.w, f"s_{self.state.name}"
         slots = f"[{max(w.team.slots(self.space), 1)}]" if self.space else ""
-        if not self.space or any(w.is_own(key) for key in self.keys.values()):
+        if not self.space or any(w.is_own(key, self.space, self.c_type) for key in self.keys.values()):
             for lag in self.lags:
                 self.own[lag] = w.names.unique(name if self.state.depth == 1 else f"{name}_{lag}")
                 declare(f"{self.c_type} {self.own[lag]}{slots};")

@@ -139,12 +139,14 @@ class _InnerLoop:
     def _declare(self, result: Result, output: Variable) -> _Rows:
         w = self.w
         shape = w.shape(output)
+        if output in w.random:  # one element a row, not the two words of it
+            shape = tuple(n or 0 for n in output.type.shape[:1])
         if None in output.type.shape:
             raise RefusalError(f"{self.loop.title}: the rows kept of {result.record} depend on values")
         name, c_type = f"kept_{result.record}", w.c_type(output)
         rows = _Rows(output, shape)
         inner = space_of(shape[1:])
-        if not inner or w.is_own(output):
+        if not inner or w.is_own(output, (shape[0], *inner), c_type):
             rows.own = w.names.unique(name)
             w.line(f"{c_type} {rows.own}[{max(shape[0] * w.team.slots(inner), 1)}];")
         if inner and w.is_shared(output):
@@ -244,7 +246,7 @@ def _result_of(w: Writer, output: Variable) -> tuple[Kept | Text, str]:
         w.line(f"{c_type} {name};")
         return Text(name), c_type
     kept = Kept(output, shape)
-    if w.is_own(output):
+    if w.is_own(output, space_of(shape), c_type):
         kept.own = w.names.unique(f"{name}_own")
         w.line(f"{c_type} {kept.own}[{max(w.team.slots(space_of(shape)), 1)}];")
     if w.is_shared(output):

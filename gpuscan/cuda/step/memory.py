@@ -20,13 +20,13 @@ class Region:
     pieces: list[tuple[str, int]] = field(default_factory=list)
 
     @property
-    def stride(self) -> int:
-        """Bytes from where it begins to where the next one may."""
+    def rounded(self) -> int:
+        """What was handed out, up to where the next such region may begin."""
         return -(-self.used // ALIGNMENT) * ALIGNMENT
 
     def take(self, name: str, size: int) -> int | None:
         """Return where `size` bytes begin, None if there is no room."""
-        start = self.stride
+        start = self.rounded
         if start + size > self.limit:
             return None
         self.used = start + size

@@ -1,4 +1,4 @@
-"""Weights that stay in registers: each thread holds the columns of its own elements for the whole loop."""
+"""Weights that stay with the threads that need them: each holds the columns of its own elements for the whole loop."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ MOST_PER_THREAD = 255
 PER_SM = 65536
 """32-bit registers of an SM, on every architecture since Maxwell."""
 
-KEPT_FREE = 72
-"""Registers of a thread that weights leave for everything else."""
+KEPT_FREE = 88
+"""Registers of a thread that states, sums and weights leave for everything else."""
+
+MOST_WRITTEN_OUT = 512
+"""Multiplications of a thread up to which a product's terms are written out, as weights in registers need."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class Columns:
         return self.count * self.rows
 
 
-def registers_for_weights(team: Team) -> int:
-    """Return how many 32-bit registers of each thread weights may take."""
-    return min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE
+def registers_for_weights(team: Team, busy: int) -> int:
+    """Return how many 32-bit registers of each thread weights may take, where `busy` ones hold states and sums."""
+    return min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE - busy
 
 
 def own_columns(team: Team, space: tuple[int, ...], rows: int, columns: int) -> Columns | None:
@@ -65,3 +68,10 @@ def is_fixed(variable: Variable, loop: Loop) -> bool:
             return False
         variable = variable.owner.inputs[0]
     return any(n.read is variable for n in loop.non_sequences)
+
+
+def record_of(variable: Variable, loop: Loop) -> str:
+    """Return the name of the non-sequence that a fixed value is, or is a part of."""
+    while variable.owner is not None:
+        variable = variable.owner.inputs[0]
+    return next(n.name for n in loop.non_sequences if n.read is variable)

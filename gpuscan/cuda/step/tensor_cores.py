@@ -13,7 +13,7 @@ from math import ceil, prod
 
 from gpuscan.cuda.step.body import InnerLoop
 from gpuscan.cuda.step.positions import flat, plus, times, unravel
-from gpuscan.cuda.step.resident import is_fixed, registers_for_weights
+from gpuscan.cuda.step.resident import is_fixed, record_of, registers_for_weights
 from gpuscan.cuda.step.team import Team, space_of
 from gpuscan.cuda.step.values import Kept
 from gpuscan.cuda.step.writer import Writer
@@ -81,7 +81,7 @@ def width_of(team: Team, size: Size) -> int:
 
 
 def _sum_bytes(rows: int, width: int) -> int:
-    return 4 * rows * 8 * -(-width // 8)
+    return 4 * rows * 8 * ceil(width / 8)
 
 
 def taken(nodes: Iterable[Apply], shape: Callable[[Variable], tuple[int, ...]], team: Team) -> frozenset[Apply]:
@@ -171,19 +171,45 @@ def divide(size: Size, tiles: int, team: Team, words: int, room: int) -> Divisio
     return min(fitting, key=lambda d: (d.cost(words, 32 * warps, room), d.parts))
 
 
-# ---- the statements ----
+def find_together(
+    body: InnerLoop, chosen: frozenset[Apply], shape: Callable[[Variable], tuple[int, ...]], team: Team
+) -> dict[Apply, tuple[Apply, ...]]:
+    """Return for each chosen product those computed with it, itself too: of one left operand, by fixed weights.
 
-
-def find_together(body: InnerLoop, chosen: frozenset[Apply]) -> dict[Apply, tuple[Apply, ...]]:
-    """Return for each chosen product those computed with it: of the same left operand and sizes, by fixed weights.
-
-    The first of them loads what all of them read.
+    What all of them read is then loaded once. Their sums must fit.
     """
     groups: dict[object, list[Apply]] = {}
     for node in body.body.nodes:
-        if node in chosen and is_fixed(node.inputs[1], body.loop):
-            groups.setdefault((node.inputs[0], node.inputs[1].type.shape), []).append(node)
-    return {node: tuple(group) for group in groups.values() for node in group}
+        if node in chosen:
+            fixed = is_fixed(node.inputs[1], body.loop)
+            groups.setdefault((node.inputs[0], node.inputs[1].type.shape) if fixed else node, []).append(node)
+    found: dict[Apply, tuple[Apply, ...]] = {node: (node,) for node in chosen}
+    for group in groups.values():
+        size = size_of(group[0], shape)
+        assert size is not None
+        most = MOST_BYTES // _sum_bytes(size.rows, width_of(team, size))
+        for start in range(0, len(group), most):
+            call = tuple(group[start : start + most])
+            found.update(dict.fromkeys(call, call))
+    return found
+
+
+def cost_of(
+    body: InnerLoop, chosen: frozenset[Apply], shape: Callable[[Variable], tuple[int, ...]], team: Team, precision: str
+) -> tuple[int, int]:
+    """Return about how many instructions each warp of a team runs for its products, and in how many calls."""
+    _, words = KINDS[precision]
+    calls = set(find_together(body, chosen, shape, team).values())
+    total = 0
+    for call in calls:
+        size = size_of(call[0], shape)
+        assert size is not None
+        tiles = len(call) * ceil(width_of(team, size) / 8)
+        total += divide(size, tiles, team, words, room := registers_for_weights(team, 0)).cost(words, team.block, room)
+    return total, len(calls)
+
+
+# ---- the statements ----
 
 
 def write_product(w: Writer, node: Apply) -> None:
@@ -194,17 +220,17 @@ def write_product(w: Writer, node: Apply) -> None:
     size = size_of(node, w.shape)
     assert size is not None
     width = width_of(w.team, size)
-    most = MOST_BYTES // _sum_bytes(size.rows, width)
-    together = [n for n in w.together.get(node, (node,)) if n.outputs[0] not in w.values][:most]
+    together = w.together[node]
     kind, words = KINDS[w.precision]
     fixed = all(is_fixed(n.inputs[1], w.loop) for n in together)
-    room = registers_for_weights(w.team) - w.resident_registers if fixed else 0
-    division = divide(size, len(together) * -(-width // 8), w.team, words, room)
+    room = registers_for_weights(w.team, w.busy_registers) - w.resident_registers if fixed else 0
+    division = divide(size, len(together) * ceil(width / 8), w.team, words, room)
     w.close_group()
     tiles = f"{division.c_type(kind)}({'0' if w.team.kind == 'warp' else 'threadIdx.x / 32'})"
     w.touched_reads = set()
     left = _left(w, node.inputs[0], size)
     if division.registers(words) <= room:
+        w.columns_of |= {record_of(n.inputs[1], w.loop) for n in together}
         method, right = "multiply_held", _held(w, tiles, division.registers(words), lambda: _right(w, together, width))
     else:
         method, right = "multiply_with", _right(w, together, width)
@@ -233,9 +259,9 @@ def _left(w: Writer, a: Variable, size: Size) -> str:
     return f"[&](int i, int r) {{ return gs::four<{size.terms}>(r, [&](int k) {{ return {element}; }}); }}"
 
 
-def _right(w: Writer, together: list[Apply], width: int) -> str:
+def _right(w: Writer, together: tuple[Apply, ...], width: int) -> str:
     """Return the function that gives an element of the right operands, which stand side by side in tiles."""
-    padded, columns = 8 * -(-width // 8), w.shape(together[0].inputs[1])[-1]
+    padded, columns = 8 * ceil(width / 8), w.shape(together[0].inputs[1])[-1]
     at = [("0",) * (n.inputs[1].ndim - 2) + ("r", "c") for n in together]
     texts = [w.read(n.inputs[1], position) for n, position in zip(together, at, strict=True)]
     text = texts[-1]
@@ -257,7 +283,7 @@ def _held(w: Writer, tiles: str, registers: int, right: Callable[[], str]) -> st
 
 
 def _collect(w: Writer, output: Variable, element: str, sums: str, width: int, which: int) -> None:
-    shape, padded = w.shape(output), 8 * -(-width // 8)
+    shape, padded = w.shape(output), 8 * ceil(width / 8)
 
     def text(at: tuple[str, ...]) -> str:
         column = at[-1] if w.team.kind != "grid" else f"{at[-1]} - {_first(w, width)}"

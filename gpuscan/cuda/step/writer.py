@@ -6,11 +6,10 @@ compute them; the next, where barriers must stand; the last is the text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
-from types import MappingProxyType
 from typing import final
 
 import numpy as np
@@ -72,8 +71,6 @@ class Writer:
         What operands of products on tensor cores are rounded to.
     on_tensor_cores : collection of Apply
         Those products.
-    together : mapping of Apply to tuple of Apply
-        Which of them are computed together.
     """
 
     def __init__(
@@ -91,7 +88,6 @@ class Writer:
         status: Callable[[], str],
         precision: str = "highest",
         on_tensor_cores: Collection[Apply] = (),
-        together: Mapping[Apply, tuple[Apply, ...]] = MappingProxyType({}),
     ) -> None:
         self.team = team
         self.lanes = lanes
@@ -112,15 +108,18 @@ class Writer:
         self.status = status
         self.precision = precision
         self.on_tensor_cores = on_tensor_cores
-        self.together = together
+        self.together: dict[Apply, tuple[Apply, ...]] = {}  # for each of them those that are computed with it
         self.failures: list[Failure] = []  # what the codes mean that the kernel may report
         self.touches_shared = False  # whether shared memory was touched since this was last unset
         self.shared_arrays: dict[str, str] = {}  # declarations, by name
         self.loop = loop
+        self.products = 1  # of a step
+        self.busy_registers = 0  # of each thread, for states and the sums of products
         self.resident_registers = 0
+        self.columns_of: set[str] = set()  # names of non-sequences of which threads hold columns
         self.held: list[str] = []  # declarations of what is loaded before the first step
         self.at_start: list[str] = []  # statements that load it
-        self.copies: dict[str, str] = {}  # a block's copies of what a grid shares
+        self.copies: dict[tuple[str, str], str] = {}  # a block's copies of what a grid shares, by array and start
         self.shared_types: dict[str, str] = {"": ""}  # C types of their elements, by name
         self.coordinate = coordinate
         self.size = size
@@ -188,8 +187,10 @@ class Writer:
     # ---- reading ----
 
     def read(self, variable: Variable, at: Position) -> str:
-        """Return the text of an element of a value."""
+        """Return the text of an element of a value; where the position is along axes of lanes does not matter."""
         value = self.values.get(variable)
+        if variable not in self.random:
+            at = tuple("0" if n == 1 else i for i, n in zip(at, self.shape(variable), strict=True))
         if value is None:
             value = self.values[variable] = self._literal(variable)
         return value.read(self, at)
@@ -201,7 +202,7 @@ class Writer:
     def broadcast(self, variable: Variable, at: Position) -> str:
         """Return the text of the element of a value that meets position `at` of what it is broadcast to."""
         own = at[len(at) - variable.ndim :]
-        return self.read(variable, tuple("0" if n == 1 else i for n, i in zip(self.shape(variable), own, strict=True)))
+        return self.read(variable, own)
 
     def _literal(self, variable: Variable) -> Value:
         if variable in self.random:
@@ -225,6 +226,8 @@ class Writer:
         if group is None:
             return
         self.barrier_before(group.reads, group.writes)
+        if group.copies:  # other threads may still read what the copies were before
+            self.lines += ["__syncthreads();", *group.copies.values(), "__syncthreads();"]
         self.lines += group.before
         if group.inside:
             self.lines += self._sums(group) if group.extent else each(group, self.team, group.inside)
@@ -243,7 +246,7 @@ class Writer:
         yield f"#pragma unroll {unroll}"
         if parts == 1:
             yield f"for (int r = 0; r < {group.extent}; ++r) {{"
-            if group.unrolled:
+            if group.numbered:
                 yield "    int const rr = r;"
         else:
             yield f"for (int rr = 0; rr < {terms}; ++rr) {{"
@@ -324,7 +327,7 @@ class Writer:
     def keep(self, key: Hashable, name: str, shape: tuple[int, ...], c_type: str, group: Group) -> Kept:
         """Return a value whose element the open group has as `name`, kept as later groups read it."""
         kept = Kept(key, shape, group=group, element=name)
-        if self.is_own(key):
+        if self.is_own(key, group.space, c_type):
             kept.own = self.names.unique(f"{name}_own")
             group.before.append(f"{c_type} {kept.own}[{max(self.team.slots(group.space), 1)}];")
             group.inside.append(f"{kept.own}[{group.slot}] = {name};")
@@ -333,9 +336,14 @@ class Writer:
             group.inside.append(self.publish(kept, group, name))
         return kept
 
-    def is_own(self, key: Hashable) -> bool:
-        """Whether threads read their own elements of a value, so that they keep them in registers."""
-        return self.known is None or key in self.known.own
+    def is_own(self, key: Hashable, space: tuple[int, ...], c_type: str) -> bool:
+        """Whether threads keep their own elements of a value in registers: they read them, and there is room."""
+        return (self.known is None or key in self.known.own) and self.has_room(space, c_type)
+
+    def has_room(self, space: tuple[int, ...], c_type: str) -> bool:
+        """Whether a thread has registers for its elements of an array; alone it has nowhere else to put them."""
+        registers = max(C_BYTES[c_type] // 4, 1) * self.team.slots(space)
+        return self.team.kind == "thread" or registers <= MOST_OWN
 
     def is_shared(self, key: Hashable) -> bool:
         """Whether threads read elements that others have."""
@@ -392,23 +400,33 @@ class Writer:
         self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {place}, {count});"
         return name
 
+    def allocate_if_room(self, name: str, c_type: str, count: int) -> str:
+        """Return the name of a new array of the block in shared memory; nothing if there is no room."""
+        used = self.memory.used
+        start = self.memory.take(name, C_BYTES[c_type] * count) if self.team.kind in ("block", "grid") else None
+        if start is None or self.memory.used > self.memory.limit * 3 // 4:
+            self.memory.used = used
+            return ""
+        name = self.names.unique(name)
+        self.shared_types[name] = c_type
+        self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {start}, {count});"
+        return name
+
     def block_copy(self, array: str, start: str, count: int) -> str | None:
         """Return the block's own copy of what a grid shares, made before the open group; None without room."""
         assert self.group is not None
-        copy = self.copies.get(array)
+        copy = self.copies.get((array, start))
         if copy is None:
             c_type = self.shared_types[array]
             begin = self.memory.take(array, C_BYTES[c_type] * count)
             if begin is None:
                 return None
-            copy = self.copies[array] = self.names.unique(f"{array}_here")
+            copy = self.copies[array, start] = self.names.unique(f"{array}_here")
             self.shared_types[copy] = c_type
             self.shared_arrays[copy] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {copy}, {begin}, {count});"
-        if copy not in self.group.copied:
-            self.group.copied.add(copy)
-            element = f"__ldcg(&{array}[{plus(start, 'i')}])"
-            loop = f"for (int i = threadIdx.x; i < {count}; i += {self.team.block}) {copy}[i] = {element};"
-            self.group.before += [loop, "__syncthreads();"]
+        element = f"__ldcg(&{array}[{plus(start, 'i')}])"
+        loop = f"for (int i = threadIdx.x; i < {count}; i += {self.team.block}) {copy}[i] = {element};"
+        self.group.copies[copy] = loop
         return copy
 
     def like(self, key: Hashable, variable: Variable, dtype: str) -> Variable:
@@ -443,6 +461,10 @@ class Writer:
             self._fold_all(variable, (extent,), operation, start, lambda at: term(("0",) * len(shape), at[0]))
             return
 
+        if not self.has_room(space, c_type):
+            self._fold_in_turn(variable, extent, operation, start, term)
+            return
+
         def write(group: Group) -> None:
             sums = self.names.unique(f"{name}_own")
             place = f"{sums}[{group.slot}]"
@@ -461,6 +483,23 @@ class Writer:
             self.values[variable] = kept
 
         self.within(space, write, extent)
+
+    def _fold_in_turn(
+        self, variable: Variable, extent: int, operation: str, start: str, term: Callable[[Position, str], str]
+    ) -> None:
+        """Compute sums one after the other, where there are too many for registers."""
+        shape, space, c_type = self.shape(variable), self.space(variable), self.c_type(variable)
+        name = self.name(variable)
+
+        def write(group: Group) -> None:
+            text = term(spread(group.names, shape), "r")
+            group.inside += [
+                f"{c_type} {name} = {start};",
+                f"for (int r = 0; r < {extent}; ++r) {name} = gs::{operation}::of({name}, {text});",
+            ]
+            self.values[variable] = self.keep(variable, name, shape, c_type, group)
+
+        self.within(space, write)
 
     def fold_over(
         self, variable: Variable, shape: tuple[int, ...], operation: str, start: str, term: Callable[[Position], str]
@@ -529,5 +568,8 @@ class Writer:
         return InDeviceMemory(array, plus(row, lane), tuple(strides), shape, key)
 
 
-C_BYTES = {c_type: np.dtype(dtype).itemsize for dtype, c_type in C_TYPES.items()}
+MOST_OWN = 64
+"""32-bit registers of a value up to which a thread of a larger team keeps its elements there."""
+
+C_BYTES = {c_type: np.dtype(dtype).itemsize for dtype, c_type in C_TYPES.items()} | {STATE_TYPE: 16}
 """Size of an element, by its C type."""
