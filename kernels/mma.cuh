@@ -143,6 +143,7 @@ struct Tiles {
     // `fragment(words, tile, step)` gives this lane's words of the right operand.
     template <int UNROLLED, class Left, class Fragment, class Sums>
     __device__ __forceinline__ void multiply(Left left, Sums sums, Fragment fragment) const {
+        __syncwarp();  // the instructions are of a whole warp
 #pragma unroll 1
         for (int m = down; m < (ROWS + 15) / 16 && down < DOWN; m += DOWN) {
             float tiles[own_tiles][4] = {};

@@ -12,7 +12,7 @@ import numpy as np
 
 from gpuscan.config import config
 from gpuscan.cuda.binding import Place
-from gpuscan.cuda.costs import cheaper_team, step_work
+from gpuscan.cuda.costs import cheaper_team, host_seconds, step_work
 from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan, Traffic, row_of, seconds_text
@@ -234,7 +234,11 @@ class HostTeam(Strategy):
 
 def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
     """Whether products so large that only the grid has room for them are better left to cuBLAS."""
-    return plans[0].team == "grid" and cheaper_team(step_work(loop), gpu) == "host"
+    if plans[0].team != "grid":
+        return False
+    if plans[0].on_tensor_cores:
+        return host_seconds(step_work(loop), gpu) < _seconds(plans[0])
+    return cheaper_team(step_work(loop), gpu) == "host"
 
 
 STRATEGIES: tuple[Strategy, ...] = (ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())

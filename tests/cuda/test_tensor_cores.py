@@ -219,10 +219,12 @@ def test_a_grid_has_whole_tiles_of_columns_to_a_block() -> None:
     plan = planned("NVIDIA H200", 768, 16, "bf16")
     assert (plan.team, len(plan.on_tensor_cores)) == ("grid", 4)
     assert plan.shape == Team("grid", 16 * 768, 1, 256, 96, 8, 768)
+    with config.change_flags(strategy="grid"):
+        slower = planned("NVIDIA H200", 768, 16, "highest")
+    assert (slower.team, slower.shape.width) == ("grid", 0)
     assert plan.estimate is not None
-    slower = planned("NVIDIA H200", 768, 16, "highest").estimate
-    assert slower is not None
-    assert plan.estimate.seconds < slower.seconds
+    assert slower.estimate is not None
+    assert plan.estimate.seconds < slower.estimate.seconds
 
 
 def test_few_lanes_are_the_rows_of_one_block_where_that_is_quicker() -> None:

@@ -94,8 +94,8 @@ def test_every_element_meets_its_own_terms(kind: str) -> None:
 
 FRAGMENTS = """
 #include "mma.cuh"
-extern "C" __global__ void fragments(Global<const float> a, Global<const float> b, Global<float> c) {
-    int const lane = threadIdx.x, g = lane / 4, t = lane % 4;
+extern "C" __global__ void tf32(Global<const float> a, Global<const float> b, Global<float> c) {
+    int const g = threadIdx.x / 4, t = threadIdx.x % 4;
     float sums[4] = {};
     {
         unsigned int const x[4] = {gpuscan_tf32(a[g * 8 + t]), gpuscan_tf32(a[(g + 8) * 8 + t]),
@@ -105,15 +105,31 @@ extern "C" __global__ void fragments(Global<const float> a, Global<const float> 
     }
     for (int i = 0; i < 4; ++i) c[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = sums[i];
 }
+extern "C" __global__ void bf16(Global<const float> a, Global<const float> b, Global<float> c) {
+    int const g = threadIdx.x / 4, t = threadIdx.x % 4;
+    float sums[4] = {};
+    unsigned int x[4], y[2];
+    for (int i = 0; i < 4; ++i) {
+        int const first = (g + i % 2 * 8) * 16 + 2 * t + i / 2 * 8;
+        x[i] = gpuscan_bf16_pair(a[first], a[first + 1]);
+    }
+    for (int i = 0; i < 2; ++i) {
+        int const first = (2 * t + i * 8) * 8 + g;
+        y[i] = gpuscan_bf16_pair(b[first], b[first + 8]);
+    }
+    gpuscan_mma_bf16(sums, x, y);
+    for (int i = 0; i < 4; ++i) c[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = sums[i];
+}
 """
 
 
-def test_fragments_lie_as_ptx_says() -> None:
-    """The tables of mma.m16n8k8 for tf32, one line an operand, and not as `Tiles` permutes them."""
+@pytest.mark.parametrize(("kind", "terms"), [("tf32", 8), ("bf16", 16)])
+def test_fragments_lie_as_ptx_says(kind: str, terms: int) -> None:
+    """The tables of mma.m16n8k8 for tf32 and of mma.m16n8k16 for bf16, not permuted as `Tiles` does it."""
     parameters = (Parameter("a", "float32"), Parameter("b", "float32"), Parameter("c", "float32", writes=True))
-    kernel = Kernel("fragments", splice(FRAGMENTS), parameters)
+    kernel = Kernel(kind, splice(FRAGMENTS), parameters)
     rng = np.random.default_rng(1)
-    a, b = rng.integers(-20, 20, (16, 8)).astype("float32"), rng.integers(-20, 20, (8, 8)).astype("float32")
+    a, b = (rng.integers(-20, 20, shape).astype("float32") for shape in ((16, terms), (terms, 8)))
     c = np.zeros((16, 8), "float32")
     load(kernel)((1, 1, 1), (32, 1, 1), 0, [a, b, c])
     np.testing.assert_array_equal(c, a @ b)

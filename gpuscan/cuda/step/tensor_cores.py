@@ -114,17 +114,17 @@ class Division:
     @property
     def own_tiles(self) -> int:
         """Tiles of columns of a warp."""
-        return -(-self.tiles // self.across)
+        return ceil(self.tiles / self.across)
 
     @property
     def own_steps(self) -> int:
         """Steps of 16 terms of a warp."""
-        return -(-self.steps // self.parts)
+        return ceil(self.steps / self.parts)
 
     @property
     def steps(self) -> int:
         """Steps of 16 terms in all."""
-        return -(-self.size.terms // 16)
+        return ceil(self.size.terms / 16)
 
     @property
     def sums(self) -> int:
@@ -199,13 +199,14 @@ def cost_of(
 ) -> tuple[int, int]:
     """Return about how many instructions each warp of a team runs for its products, and in how many calls."""
     _, words = KINDS[precision]
+    room = registers_for_weights(team, 0)
     calls = set(find_together(body, chosen, shape, team).values())
     total = 0
     for call in calls:
         size = size_of(call[0], shape)
         assert size is not None
         tiles = len(call) * ceil(width_of(team, size) / 8)
-        total += divide(size, tiles, team, words, room := registers_for_weights(team, 0)).cost(words, team.block, room)
+        total += divide(size, tiles, team, words, room).cost(words, team.block, room)
     return total, len(calls)
 
 
