@@ -103,8 +103,10 @@ def estimate(
     work, lanes, threads = loop.work() - elsewhere, max(loop.lanes.count, 1) * together, team.threads
     on_cores, calls = cost_of(loop.opened, chosen, loop.shape, team, precision) if chosen else (0, 0)
     clock = gpu.clock_ghz * 1e9
-    busy = team.ranks * team.parts
-    apart = DEPENDENT_CLOCKS / INDEPENDENT[team.kind] * work / busy + DEPENDENT_CLOCKS * len(nodes)
+    elements = prod(loop.widest())
+    busy = min(team.ranks, elements) * (team.parts if sums else 1)
+    independent = INDEPENDENT[team.kind if elements > 1 else "thread"]
+    apart = DEPENDENT_CLOCKS / independent * work / busy + DEPENDENT_CLOCKS * len(nodes)
     fetched, late = _fetched(loop, team, gpu)
     met = {
         "thread": 0.0,
