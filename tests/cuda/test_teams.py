@@ -27,6 +27,9 @@ OPTIONS: dict[str, Any] = {
     "phases": [Phase.explicit, Phase.generate],  # each try at a smaller example would be compiled too
 }
 
+EVERYWHERE = {"lags_and_taps", "lstm", "inner_loop_history", "draws_in_inner_axes"}
+"""Programs whose kernels are compiled for every architecture."""
+
 UNKNOWN = {"gradient of inner_loop_that_stops"}
 """What the host drives: the backward loop inside has as many rows as the forward one ran steps."""
 
@@ -87,11 +90,14 @@ def assert_carried(plan: KernelPlan, team: str) -> None:
 
 
 @pytest.mark.parametrize("team", TEAMS)
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in EVERYWHERE else pytest.mark.hopper) for name in PROGRAMS]
+)
 def test_programs(name: str, team: str) -> None:
     check(name, team)
 
 
+@pytest.mark.hopper
 @pytest.mark.parametrize(
     ("name", "team"),
     # Two teams each, all of them in turn.
@@ -105,6 +111,7 @@ def test_gradients(name: str, team: str) -> None:
     check(f"gradient of {name}", team)
 
 
+@pytest.mark.hopper
 @settings(**OPTIONS, max_examples=24)
 @given(STEPS, st.sampled_from(TEAMS))
 def test_random_steps(step: RandomStep, team: str) -> None:
@@ -117,6 +124,7 @@ def test_random_steps(step: RandomStep, team: str) -> None:
         assert_carried(plan, team)
 
 
+@pytest.mark.hopper
 @settings(**OPTIONS, max_examples=10)
 @given(STEPS, st.sampled_from(TEAMS))
 def test_gradients_of_random_steps(step: RandomStep, team: str) -> None:
