@@ -1,4 +1,5 @@
-// A team carries one lane through all steps.
+// A team carries one lane through all steps; of a loop without states, whose steps do not wait for each other, through
+// some of them.
 //
 // The generated struct Step supplies, for the lane it was begun with:
 //   struct Row                        what one step reads of the sequences ahead of its use
@@ -11,22 +12,23 @@
 
 // Rows are loaded AHEAD steps before they are needed: a load from device memory takes 500 to 800 clocks, a pointwise
 // step often under 50, and the steps of one lane depend on each other, so that nothing else would hide the wait.
-// Returns how many steps ran.
+// Runs every STRIDE-th step from `first` on; returns how many steps there were in all when it ended.
 template <int AHEAD, class Step>
-__device__ __forceinline__ long long lane_loop(Step& step, long long length) {
+__device__ __forceinline__ long long lane_loop(Step& step, long long length, long long first = 0, long long stride = 1) {
     typename Step::Row rows[AHEAD];
 #pragma unroll
     for (int i = 0; i < AHEAD; ++i) {
-        if (i < length) step.read(i, rows[i]);
+        if (first + i * stride < length) step.read(first + i * stride, rows[i]);
     }
-    for (long long t = 0; t < length; t += AHEAD) {
+    for (long long start = first; start < length; start += AHEAD * stride) {
         // Unrolled, so that rows[i] is a register.
 #pragma unroll
         for (int i = 0; i < AHEAD; ++i) {
-            if (t + i >= length) break;
+            long long const t = start + i * stride, later = t + AHEAD * stride;
+            if (t >= length) break;
             typename Step::Row const row = rows[i];
-            if (t + i + AHEAD < length) step.read(t + i + AHEAD, rows[i]);
-            if (!step.advance(t + i, row)) return t + i + 1;
+            if (later < length) step.read(later, rows[i]);
+            if (!step.advance(t, row)) return t + 1;
         }
     }
     return length;

@@ -66,7 +66,19 @@ class StepsRun:
     """One word of int64 in which the kernel of a loop with a condition says how many steps ran."""
 
 
-Origin = Source | Output | Number | Steps | LastRow | Scratch | Report | StepsRun
+@dataclass(frozen=True)
+class Strides:
+    """How many teams share the steps of a lane: as many as steps, but no more than make `teams` with all `lanes`."""
+
+    lanes: int
+    teams: int
+
+    def count(self, steps: int) -> int:
+        """Return how many for so many steps."""
+        return max(min(steps, self.teams // max(self.lanes, 1)), 1)
+
+
+Origin = Source | Output | Number | Steps | LastRow | Scratch | Report | StepsRun | Strides
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,7 @@ class BoundKernel:
     origins : tuple
         For each parameter, where its argument comes from.
     grid, block : int
-        Blocks, and threads of a block.
+        Blocks where a lane has one team, and threads of a block.
     shared_bytes : int
         Dynamic shared memory of a block.
     cooperative : bool
@@ -98,6 +110,8 @@ class BoundKernel:
         for the kernel after each launch, to read it.
     places : tuple of Place
         Where the loop's records live while it runs.
+    teams_per_block : int
+        How many lanes a block carries at once.
     """
 
     kernel: Kernel
@@ -108,6 +122,14 @@ class BoundKernel:
     cooperative: bool = False
     messages: tuple[Failure, ...] = ()
     places: tuple[Place, ...] = ()
+    teams_per_block: int = 1
+
+    def blocks(self, steps: int) -> int:
+        """Return how many blocks a launch of so many steps has."""
+        strides = next((origin for origin in self.origins if isinstance(origin, Strides)), None)
+        if strides is None or not self.grid:
+            return self.grid
+        return -(-strides.lanes * strides.count(steps) // self.teams_per_block)
 
     def __post_init__(self) -> None:
         if bool(self.messages) != (Report() in self.origins):

@@ -32,11 +32,15 @@ DEPENDENT_CLOCKS = 4
 LANES_PER_SM = 128
 """Instructions that the threads of one SM begin in a clock."""
 
-SET_UP = 8
-"""Instructions around each node that a thread of a team executes whether it has an element or not."""
+SET_UP = 16
+"""Instructions between two barriers that a thread executes whether it has an element or not."""
 
-ALONE = 2
-"""Independent operations that a thread's own step offers on average: it waits for less than all of them."""
+INDEPENDENT = {"thread": 2, "warp": 3, "block": 3, "grid": 4}
+"""Operations of a thread that do not wait for each other, on average: teams have several sums at once."""
+
+
+MANY_STEPS = 1000
+"""Steps that a loop is taken to have where nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,11 @@ def estimate(loop: Analysis, team: Team, gpu: GPU, bytes_per_step: int) -> Estim
     """
     nodes = [node for node in loop.nodes() if work_of(node)]
     sums = sum(is_sum(node) for node in nodes) if team.kind != "thread" else 0
-    work, lanes, threads = loop.work(), max(loop.lanes.count, 1), team.threads
+    together = _steps_together(loop, team)
+    work, lanes, threads = loop.work(), max(loop.lanes.count, 1) * together, team.threads
     clock = gpu.clock_ghz * 1e9
     busy = team.ranks * team.parts
-    apart = DEPENDENT_CLOCKS / ALONE * work / busy + DEPENDENT_CLOCKS * len(nodes)
+    apart = DEPENDENT_CLOCKS / INDEPENDENT[team.kind] * work / busy + DEPENDENT_CLOCKS * len(nodes)
     fetched, late = _fetched(loop, team, gpu)
     met = {
         "thread": 0.0,
@@ -95,13 +100,21 @@ def estimate(loop: Analysis, team: Team, gpu: GPU, bytes_per_step: int) -> Estim
     read = any(s.reads for s in loop.loop.sequences) and team.kind != "thread"
     waiting = (apart + (DRAM_LATENCY_CLOCKS if read else 0) / 2 + late) / clock + met
     waves = -(-lanes // _at_once(loop, team, gpu))
-    instructions = lanes * (threads * len(nodes) * (SET_UP if team.kind != "thread" else 1) + work / 2)
+    around = threads * (sums + 1) * SET_UP if team.kind != "thread" else 0
+    instructions = lanes * (around + work - loop.multiplied() / 2)
     return Estimate(
-        waiting=waves * waiting,
-        issuing=instructions / (gpu.sms * LANES_PER_SM * clock) if team.kind != "grid" else 0.0,
-        fetching=lanes * fetched / (gpu.sms * L2_BYTES * clock),
+        waiting=waves * waiting / together,
+        issuing=instructions / (gpu.sms * LANES_PER_SM * clock) / together,
+        fetching=lanes * fetched / (gpu.sms * L2_BYTES * clock) / together,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
+
+
+def _steps_together(loop: Analysis, team: Team) -> int:
+    """Return how many steps run side by side: all, of a loop that carries nothing from one to the next."""
+    if loop.loop.states or loop.loop.stop is not None or team.kind == "grid":
+        return 1
+    return max(loop.loop.length.known or MANY_STEPS, 1)
 
 
 def _fixed_bytes(loop: Analysis) -> int:

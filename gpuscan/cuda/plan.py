@@ -59,6 +59,8 @@ class KernelPlan:
         Bytes through device memory.
     estimate : Estimate or None
         How long a step takes, roughly, and what bounds it.
+    teams_to_fill : int
+        How many teams keep the whole GPU busy.
     refusals : mapping of str to str
         Why each other team was not taken.
     """
@@ -74,6 +76,7 @@ class KernelPlan:
     places: tuple[Place, ...] = ()
     traffic: Traffic = Traffic(0, 0)
     estimate: Estimate | None = None
+    teams_to_fill: int = 1
     refusals: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -93,6 +96,11 @@ class KernelPlan:
             return self.shape.blocks
         return -(-self.lane_count // self.shape.per_block)
 
+    @property
+    def over_steps(self) -> bool:
+        """Whether steps run side by side, as they do not wait for each other."""
+        return self.team not in ("grid", "host") and not self.loop.states and self.loop.stop is None
+
     def headline(self) -> str:
         """Say in a few words who carries what."""
         who = {"thread": "a thread", "warp": "a warp", "block": f"a block of {self.block} threads"}
@@ -106,6 +114,8 @@ class KernelPlan:
             yield f"{title}: driven from the host, one array operation a node a step"
         else:
             yield f"{title}: one kernel launch, team {self.team}"
+            if self.over_steps:
+                yield "  no state is carried: steps run side by side, like lanes"
             yield f"  lanes {self._shape()}: {self.lane_count}, grid {self.grid} x block {self.block}{self._divided()}"
         for place in self.places:
             yield f"  {place.record}: {place.where}"

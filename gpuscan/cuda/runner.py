@@ -10,7 +10,19 @@ from typing import Any, final
 
 import numpy as np
 
-from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Report, Scratch, Source, Steps, StepsRun
+from gpuscan.cuda.binding import (
+    BoundKernel,
+    LastRow,
+    Number,
+    Origin,
+    Output,
+    Report,
+    Scratch,
+    Source,
+    Steps,
+    StepsRun,
+    Strides,
+)
 from gpuscan.cuda.captured import Recorder, static_loop
 from gpuscan.cuda.device import Device
 from gpuscan.cuda.gpu import blocks_per_sm
@@ -227,8 +239,8 @@ class LoopRunner:
             self._argument(origin, parameter.dtype, parameter.is_array, steps, sources, outputs)
             for origin, parameter in zip(bound.origins, bound.kernel.parameters, strict=True)
         ]
-        if bound.grid:
-            prepared.launch((bound.grid, 1, 1), (bound.block, 1, 1), bound.shared_bytes, arguments)
+        if blocks := bound.blocks(steps):
+            prepared.launch((blocks, 1, 1), (bound.block, 1, 1), bound.shared_bytes, arguments)
         if bound.messages:
             self._raise_reported(plan, bound, arguments[bound.origins.index(Report())])
         if StepsRun() in bound.origins:
@@ -285,6 +297,8 @@ class LoopRunner:
             return sources[origin.record].shape[0] - margin - 1
         if isinstance(origin, Scratch):
             return self._scratch(origin.count + origin.per_step * steps, dtype, zeroed=origin.zeroed)
+        if isinstance(origin, Strides):
+            return origin.count(steps)
         if isinstance(origin, Report | StepsRun):
             return self._scratch(1, dtype, zeroed=True)
         assert isinstance(origin, Source)

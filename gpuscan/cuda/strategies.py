@@ -36,6 +36,13 @@ WIDEST_OF_WARP = 128
 """Elements of the widest value up to which a warp carries a lane: four for each of its threads."""
 
 
+TIMES_FILLED = 4
+"""How many times over the teams of a loop without states fill the GPU: some end sooner than others."""
+
+MANY_BLOCKS = 4
+"""Lanes for each SM from which on a block has fewer threads, each with several elements: blocks hide each other's
+waits, and what every thread does at every step is done by fewer."""
+
 GRID_BLOCK = 256
 """Threads of each SM in a grid: with more of them each would have too few registers for weights."""
 
@@ -73,7 +80,8 @@ class ThreadTeam(Strategy):
         return None
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, Team("thread", block=_block(loop.lanes.count, gpu)), _ahead(loop), gpu)
+        lanes = loop.lanes.count if loop.loop.states else gpu.sms * 256  # else steps are lanes too
+        return _kernel_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)
 
 
 @final
@@ -107,15 +115,16 @@ class BlockTeam(Strategy):
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
         if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
             return reason
-        return _refuse_registers(loop, self._shape(loop))
+        return _refuse_registers(loop, self._shape(loop, gpu))
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, self._shape(loop), 1, gpu)
+        return _kernel_plan(loop, self._shape(loop, gpu), 1, gpu)
 
-    def _shape(self, loop: Analysis) -> Team:
+    def _shape(self, loop: Analysis, gpu: GPU) -> Team:
         elements = prod(loop.widest())
         last = loop.widest()[-1] if loop.widest() else 1
-        ranks = elements if elements <= 1024 else last if last <= 1024 else 1024
+        most = 256 if loop.lanes.count >= MANY_BLOCKS * gpu.sms else 1024
+        ranks = elements if elements <= most else last if last <= most else -(-last // -(-last // most))
         parts = 1
         while parts < 8 and ranks * parts * 2 <= 256 and loop.longest_sum() >= 16 * parts:
             parts *= 2
@@ -248,6 +257,7 @@ def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPla
         ahead=ahead,
         traffic=traffic,
         estimate=estimate(loop, shape, gpu, traffic.per_step),
+        teams_to_fill=TIMES_FILLED * gpu.sms * gpu.threads_per_sm // shape.threads,
     )
 
 

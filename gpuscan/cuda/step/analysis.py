@@ -66,6 +66,10 @@ class Analysis:
         """Return the operations of one lane's step."""
         return sum(work_of(node) for node in self.nodes()) // max(self.lanes.count, 1)
 
+    def multiplied(self) -> int:
+        """Return how many of them are of products, whose multiplications and additions are one instruction."""
+        return sum(work_of(node) for node in self.nodes() if isinstance(node.op, MatMul)) // max(self.lanes.count, 1)
+
     def longest_sum(self) -> int:
         """Return the most terms that an element of a product sums over."""
         return max((self.shape(n.inputs[0])[-1] for n in self.nodes() if isinstance(n.op, MatMul)), default=1)

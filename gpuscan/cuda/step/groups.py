@@ -32,8 +32,10 @@ class Group:
         Shared buffers that it touches.
     unrolled : bool
         Whether the terms of its sums are written out, because arrays of registers are read by their number.
-    copied : set of str
-        A block's copies, made before it, of arrays that a grid shares.
+    numbered : bool
+        Whether the terms of a part are numbered by `rr`.
+    copies : dict of str to str
+        A block's copies, made before it, of arrays that a grid shares: what makes each, by its name.
     """
 
     space: tuple[int, ...]
@@ -47,7 +49,8 @@ class Group:
     reads: set[Buffer] = field(default_factory=set)
     writes: set[Buffer] = field(default_factory=set)
     unrolled: bool = False
-    copied: set[str] = field(default_factory=set)
+    numbered: bool = False
+    copies: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[tuple[int, ...], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 
 from gpuscan.cuda.expressions import number
@@ -23,6 +23,7 @@ def _index(w: Writer, op: Index, node: Apply) -> None:
     found = _selections(w, op, node, slots)
 
     def element(at: Position) -> str:
+        at = w.coordinates(output, at)  # what a lane reads of an axis that it has whole follows from where the lane is
         return w.read(x, tuple(_source(w, s, n, at, found) for s, n in zip(found.along, w.shape(x), strict=True)))
 
     if any(isinstance(s.item, Gather) or (isinstance(s.item, At) and s.slots) for s in found.along):
@@ -76,7 +77,7 @@ def _wrapped(text: str, size: int) -> str:
 
 def _gathered(w: Writer, positions: Variable, at: Position, found: Selections) -> str:
     own = at[found.start + found.gathered - positions.ndim : found.start + found.gathered]
-    return w.read(positions, tuple("0" if n == 1 else i for n, i in zip(w.shape(positions), own, strict=True)))
+    return w.read(positions, own)
 
 
 # ---- writing ----
@@ -92,7 +93,7 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> None:
         return
 
     def element(at: Position) -> str:
-        conditions, part = _place(w, found, ndim, w.shape(x), at)
+        conditions, part = _place(w, found, x, at)
         old = w.read(x, at)
         new = _part_of(w, value, ndim, part)
         changed = f"{old} + {new}" if op.accumulate else new
@@ -101,12 +102,16 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> None:
     w.compute(node.outputs[0], element)
 
 
-def _place(
-    w: Writer, found: Selections, ndim: int, shape: Sequence[int], at: Position
-) -> tuple[list[str], dict[int, str]]:
+def _placed(w: Writer, found: Selections, x: Variable, at: Position) -> Iterator[tuple[Selection, int, str]]:
+    """Yield for each axis of an array what the index says of it, its size, and where the element at `at` is."""
+    for s, size, i in zip(found.along, x.type.shape, w.coordinates(x, at), strict=True):
+        yield s, size or 0, i
+
+
+def _place(w: Writer, found: Selections, x: Variable, at: Position) -> tuple[list[str], dict[int, str]]:
     """Return when the element at `at` of an array is in its part, and where along the axes of the part."""
     conditions, part = [], {}
-    for s, size, i in zip(found.along, shape, at, strict=True):
+    for s, size, i in _placed(w, found, x, at):
         if isinstance(s.item, At):
             if size != 1:
                 conditions.append(f"{i} == {_at(w, s, size)}")
@@ -148,11 +153,11 @@ def _scatter(w: Writer, op: WriteIndex, node: Apply, found: Selections, ndim: in
     named = tuple(n or 0 for n in broadcast_shapes(arrays))
 
     def match(at: Position, r: str) -> tuple[str, dict[int, str]]:
-        conditions, part = _place(w, found, ndim, w.shape(x), at)
+        conditions, part = _place(w, found, x, at)
         inner = unravel(r, named)
         part.update(zip(range(found.start, found.start + found.gathered), inner, strict=True))
         full = tuple(part.get(axis, "0") for axis in range(ndim))
-        for s, size, i in zip(found.along, w.shape(x), at, strict=True):
+        for s, size, i in _placed(w, found, x, at):
             if isinstance(s.item, Gather):
                 conditions.append(f"{i} == {_wrapped(_gathered(w, s.slots[0], full, found), size)}")
         return " && ".join(conditions), part

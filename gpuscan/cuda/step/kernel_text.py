@@ -11,7 +11,19 @@ from functools import partial
 from itertools import pairwise
 from math import prod
 
-from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Report, Scratch, Source, Steps, StepsRun
+from gpuscan.cuda.binding import (
+    BoundKernel,
+    LastRow,
+    Number,
+    Origin,
+    Output,
+    Report,
+    Scratch,
+    Source,
+    Steps,
+    StepsRun,
+    Strides,
+)
 from gpuscan.cuda.expressions import STATE_TYPE, number
 from gpuscan.cuda.kernel import C_TYPES, Kernel
 from gpuscan.cuda.names import Names
@@ -19,23 +31,28 @@ from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.source import splice
 from gpuscan.cuda.step.carried import Carried
 from gpuscan.cuda.step.groups import UNROLLED, Group
+from gpuscan.cuda.step.hazards import Pending
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
-from gpuscan.cuda.step.memory import REDUCTION_BYTES, Region
+from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
 from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.totals import write_totals
 from gpuscan.cuda.step.values import InDeviceMemory, Kept, Text, Value
-from gpuscan.cuda.step.writer import C_BYTES, Notes, Writer
+from gpuscan.cuda.step.writer import C_BYTES, MOST_OWN, Notes, Writer
 from gpuscan.graph import Variable
 from gpuscan.loop import NonSequence, Result, Sequence
+from gpuscan.tensor.products import MatMul
 
 KERNEL_NAME = "gpuscan_lane_loop"
 
 MOST_AHEAD = 8
 """32-bit registers of a row of a sequence up to which a thread loads it ahead of its use."""
+
+MOST_TEAMS = 2**38
+"""Teams of one launch: a grid has fewer than 2^31 blocks."""
 
 MOST_HELD = 32
 """32-bit registers of a value up to which a thread keeps it for the whole loop."""
@@ -99,8 +116,8 @@ class _StepText:
         names = Names()
         self.given = Parameters(names, plan.lanes)
         reserved = REDUCTION_BYTES if self.team.kind in ("block", "grid") else 0
-        limit = shared_bytes // self.team.per_block if self.team.kind == "warp" else shared_bytes
-        self.memory = Region(limit, reserved)
+        teams = self.team.per_block if self.team.kind == "warp" else 1
+        self.memory = Region(shared_bytes // teams // ALIGNMENT * ALIGNMENT, reserved)
         self.w = Writer(
             self.team,
             self.loop,
@@ -115,6 +132,7 @@ class _StepText:
             self._status,
         )
         self.w.names = names
+        self._count_registers()
         self.sources: dict[str, tuple[str, str]] = {}  # arrays of sequences, and the rows they begin at, by name
         self.status = ""
         self.where: dict[str, str] = {}  # where sequences and non-sequences are, by name
@@ -125,20 +143,36 @@ class _StepText:
         self.initial: dict[str, str] = {}  # arrays of the values before step 0, by state
         self.totals = {total.state for total in plan.totals}
 
+    def _most_teams(self) -> int:
+        """Return how many teams are worth having: of steps that take long, one for each; else what fills the GPU."""
+        has_loops = bool(self.opened.body.loops)
+        return MOST_TEAMS if has_loops else self.plan.teams_to_fill
+
+    def _count_registers(self) -> None:
+        """Count what each thread's registers hold besides weights: states, and the sums of products."""
+        w = self.w
+        products = [node.outputs[0] for node in self.opened.body.walk() if isinstance(node.op, MatMul)]
+        values = [*products, *(s.next for s in self.loop.states)]
+        counts = [max(C_BYTES[w.c_type(v)] // 4, 1) * w.team.slots(w.space(v)) for v in values]
+        w.products = max(len(products), 1)
+        w.busy_registers = sum(n for n in counts if n <= MOST_OWN)
+
     @contextmanager
     def into(self, lines: list[str]) -> Iterator[None]:
         """Have statements written to a section."""
-        outer, self.w.lines = self.w.lines, []
-        self.w.touches_shared = False
-        self.w.pending = type(self.w.pending)()
+        w = self.w
+        outer, touches, pending = w.lines, w.touches_shared, w.pending
+        w.lines, w.touches_shared, w.pending = [], False, Pending()
         yield
-        self.w.close_group()
-        lines += self.w.lines
-        self.w.lines = outer
+        w.close_group()
+        lines += w.lines
+        w.lines, w.touches_shared, w.pending = outer, touches or w.touches_shared, pending | w.pending
 
     def build(self) -> BoundKernel:
         self.lanes = self.given.add("lanes", "int64", Number(self.plan.lane_count))
         self.length = self.given.add("length", "int64", Steps())
+        if self.plan.over_steps:
+            self.given.add("strides", "int64", Strides(self.plan.lane_count, self._most_teams()))
         with self.into(self.code.begin):
             for n in self.loop.non_sequences:
                 self._non_sequence(n)
@@ -148,6 +182,8 @@ class _StepText:
             for s in self.loop.sequences:
                 for offset, variable in s.reads.items():
                     self._stage_first(s, offset, variable)
+            if self.w.pending.written:  # not every step begins with a barrier
+                self.w.barrier()
         with self.into(self.code.advance):
             for s in self.loop.sequences:
                 if s.reads:
@@ -164,7 +200,7 @@ class _StepText:
         team, grid = self.team, self.plan.grid
         text = splice(self._text())
         kernel = Kernel(KERNEL_NAME, text, tuple(self.given.parameters))
-        shared = self.memory.used * team.per_block if team.kind == "warp" else self.memory.used
+        shared = self.memory.rounded * team.per_block if team.kind == "warp" else self.memory.used
         if not self.w.shared_arrays and "template all<" not in text:
             shared = 0
         return BoundKernel(
@@ -175,6 +211,7 @@ class _StepText:
             shared,
             cooperative=team.kind == "grid",
             messages=tuple(self.w.failures),
+            teams_per_block=team.per_block,
             places=tuple(describe(self.loop, team, self.where, self.states, self.totals, self.w.columns_of)),
         )
 
@@ -281,7 +318,9 @@ class _StepText:
 
     def _is_staged(self, variable: Variable) -> bool:
         w = self.w
-        return bool(w.space(variable)) and w.is_shared(variable) and w.team.kind != "grid"
+        if w.team.kind == "grid" or self.plan.over_steps:
+            return False
+        return bool(w.space(variable)) and w.is_shared(variable)
 
     def _is_ahead(self, s: Sequence) -> bool:
         w = self.w
@@ -312,6 +351,9 @@ class _StepText:
         member = w.names.unique(f"x_{s.name}")
         # Each step adds one row: at the window's end going up through the rows, at its start going down.
         new = first if s.reverse else last
+        if self.plan.over_steps and last > first:
+            self._window_anew(s)
+            return
         count = f"[{w.team.slots(space)}]" if space else ""
         held = {
             offset: f"row.{member}" if offset == new else w.names.unique(f"{member}_{offset}")
@@ -328,6 +370,19 @@ class _StepText:
         self.shifts += _shifts(held, new, w.team.slots(space) if space else 0)
         for offset, variable in s.reads.items():
             w.values[variable] = Kept(variable, shape, own=held[offset]) if space else Text(held[offset])
+
+    def _window_anew(self, s: Sequence) -> None:
+        """Have all rows of a window loaded at each step: the steps of a team are not neighbours."""
+        w = self.w
+        self.where[s.name] = f"rows read from device memory, {self.plan.ahead} steps ahead of use"
+        for offset, variable in s.reads.items():
+            array, start = self._source(s, variable)
+            c_type, shape, space = w.c_type(variable), w.shape(variable), w.space(variable)
+            member = w.names.unique(f"x_{s.name}_{offset}")
+            self.code.row.append(f"{c_type} {member}{f'[{w.team.slots(space)}]' if space else ''};")
+            self.code.read += self._loading(f"row.{member}", array, variable, _row(start, "t", offset))
+            own = f"row.{member}"
+            w.values[variable] = Kept(variable, shape, own=own) if space else Text(own)
 
     def _loading(self, target: str, array: str, variable: Variable, row: str) -> list[str]:
         w = self.w
@@ -508,7 +563,7 @@ class _StepText:
                 *(f'#include "{name}"' for name in _libraries(body)),
                 '#include "lane_loop.cuh"',
                 "",
-                *([f"constexpr int TEAM_BYTES = {self.memory.used};", ""] if team.kind == "warp" else []),
+                *([f"constexpr int TEAM_BYTES = {self.memory.rounded};", ""] if team.kind == "warp" else []),
                 "struct Step {",
                 "    // What one step reads of the sequences.",
                 "    struct Row {",
@@ -535,7 +590,7 @@ class _StepText:
                 "",
                 f'extern "C" __global__ void __launch_bounds__({team.block}) {KERNEL_NAME}(',
                 ",\n".join(f"    {text}" for text in declared) + ") {",
-                f"    long long const lane = {_lane(team.kind)};",
+                f"    long long const {'index' if self.plan.over_steps else 'lane'} = {_lane(team.kind)};",
                 *_indented(self._main(), 1),
                 "}",
                 "",
@@ -545,6 +600,9 @@ class _StepText:
     def _main(self) -> list[str]:
         made = f"Step step = {{{', '.join(p.name for p in self.given.parameters)}{self.made}}};"
         run = ["step.begin(lane);", f"step.steps = lane_loop<{self.plan.ahead}>(step, length);", "step.finish();"]
+        if self.plan.over_steps:
+            loop = f"lane_loop<{self.plan.ahead}>(step, length, index / lanes, strides);"
+            return ["if (index >= lanes * strides) return;", made, "step.begin(index % lanes);", loop]
         if not self.code.total:
             return ["if (lane >= lanes) return;", made, *run]
         # The threads of a block meet once more, those without a lane too.

@@ -139,6 +139,8 @@ class _InnerLoop:
     def _declare(self, result: Result, output: Variable) -> _Rows:
         w = self.w
         shape = w.shape(output)
+        if output in w.random:  # one element a row, not the two words of it
+            shape = tuple(n or 0 for n in output.type.shape[:1])
         if None in output.type.shape:
             raise RefusalError(f"{self.loop.title}: the rows kept of {result.record} depend on values")
         name, c_type = f"kept_{result.record}", w.c_type(output)

@@ -19,9 +19,14 @@ class Region:
     used: int = 0
     pieces: list[tuple[str, int]] = field(default_factory=list)
 
+    @property
+    def rounded(self) -> int:
+        """What was handed out, up to where the next such region may begin."""
+        return -(-self.used // ALIGNMENT) * ALIGNMENT
+
     def take(self, name: str, size: int) -> int | None:
         """Return where `size` bytes begin, None if there is no room."""
-        start = -(-self.used // ALIGNMENT) * ALIGNMENT
+        start = self.rounded
         if start + size > self.limit:
             return None
         self.used = start + size

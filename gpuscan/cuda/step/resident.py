@@ -1,4 +1,4 @@
-"""Weights that stay in registers: each thread holds the columns of its own elements for the whole loop."""
+"""Weights that stay with the threads that need them: each holds the columns of its own elements for the whole loop."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ MOST_PER_THREAD = 255
 PER_SM = 65536
 """32-bit registers of an SM, on every architecture since Maxwell."""
 
-KEPT_FREE = 72
-"""Registers of a thread that weights leave for everything else."""
+KEPT_FREE = 88
+"""Registers of a thread that states, sums and weights leave for everything else."""
+
+MOST_WRITTEN_OUT = 512
+"""Multiplications of a thread up to which a product's terms are written out, as weights in registers need."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class Columns:
         return self.count * self.rows
 
 
-def registers_for_weights(team: Team) -> int:
-    """Return how many 32-bit registers of each thread weights may take."""
-    return min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE
+def registers_for_weights(team: Team, busy: int) -> int:
+    """Return how many 32-bit registers of each thread weights may take, where `busy` ones hold states and sums."""
+    return min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE - busy
 
 
 def own_columns(team: Team, space: tuple[int, ...], rows: int, columns: int) -> Columns | None:

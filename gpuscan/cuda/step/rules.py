@@ -8,18 +8,16 @@ from typing import Any
 from gpuscan.cuda.expressions import convert, expression, number, sample
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.reports import Failure
+from gpuscan.cuda.step.alignment import same_axes
 from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.positions import Position, flat, spread, unravel
-from gpuscan.cuda.step.resident import is_fixed, own_columns, registers_for_weights
-from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import View
-from gpuscan.cuda.step.writer import C_BYTES, RefusalError, Writer
+from gpuscan.cuda.step.writer import RefusalError, Writer
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.guards import Assert, SpecifyShape, assertion_text
 from gpuscan.tensor.pointwise import Cast, Pointwise, kind
-from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.reduction import Reduce, SumTo
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Join, Reshape, Stack
@@ -122,11 +120,18 @@ def _dimshuffle(w: Writer, op: DimShuffle, node: Apply) -> None:
 @rule(Reshape)
 def _reshape(w: Writer, op: Reshape, node: Apply) -> None:
     x, output = node.inputs[0], node.outputs[0]
-    old, new = w.shape(x), w.shape(output)
-    if space_of(old) == space_of(new):
-        w.values[output] = View(lambda at: w.read(x, spread([i for i, n in zip(at, new, strict=True) if n != 1], old)))
-    else:
-        w.values[output] = View(lambda at: w.read(x, unravel(flat(at, new), old)))
+    old, new = (tuple(n or 0 for n in v.type.shape) for v in (x, output))
+    same = dict(same_axes(old, new))
+    split = tuple(n for axis, n in enumerate(old) if axis not in same)
+    joined = [axis for axis in range(output.ndim) if axis not in same.values()]
+
+    def element(at: Position) -> str:
+        at = w.coordinates(output, at)
+        number = flat(tuple(at[axis] for axis in joined), [new[axis] for axis in joined])
+        others = iter(unravel(number, split))
+        return w.read(x, tuple(at[same[axis]] if axis in same else next(others) for axis in range(x.ndim)))
+
+    w.values[output] = View(element)
 
 
 @rule(Join)
@@ -134,11 +139,10 @@ def _join(w: Writer, op: Join, node: Apply) -> None:
     output = node.outputs[0]
 
     def element(at: Position) -> str:
-        start, texts = 0, []
+        at, start, texts = w.coordinates(output, at), 0, []
         for v in node.inputs:
             size = v.type.shape[op.axis] or 0
-            own = (*at[: op.axis], _minus(at[op.axis], start) if size != 1 else "0", *at[op.axis + 1 :])
-            own = tuple("0" if n == 1 else i for i, n in zip(own, w.shape(v), strict=True))
+            own = (*at[: op.axis], _minus(at[op.axis], start), *at[op.axis + 1 :])
             start += size
             if size:
                 texts.append((f"{at[op.axis]} < {start}", convert(w.read(v, own), v.dtype, output.dtype)))
@@ -161,6 +165,7 @@ def _stack(w: Writer, op: Stack, node: Apply) -> None:
     output = node.outputs[0]
 
     def element(at: Position) -> str:
+        at = w.coordinates(output, at)
         texts = [convert(w.read_one(v), v.dtype, output.dtype) for v in node.inputs]
         if at[0].isdigit():
             return texts[int(at[0])]
@@ -296,75 +301,3 @@ def _position(w: Writer, op: Reduce, node: Apply) -> None:
     else:
         size = w.shape(x)[axis]
         w.fold(output, size, "Smaller", "gs::highest<long long>()", lambda at, r: term((*at[:axis], r, *at[axis:])))
-
-
-# ---- products ----
-
-
-@rule(MatMul)
-def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
-    (a, b), output = node.inputs, node.outputs[0]
-    columns = b.ndim > 1
-    inner = w.shape(a)[-1]
-    held = _hold_columns(w, b, output, inner)
-    operation, sign = ("Either", "&&") if output.dtype == "bool" else ("Add", "*")
-
-    def term(at: Position, r: str) -> str:
-        core = (a.ndim > 1) + columns
-        batch, rest = at[: output.ndim - core], list(at[output.ndim - core :])
-        row = [rest.pop(0)] if a.ndim > 1 else []
-        left = _batched(w, a, batch, (*row, r))
-        right = held or _batched(w, b, batch, (r, *rest))
-        x, y = (convert(text, v.dtype, output.dtype) for text, v in ((left, a), (right, b)))
-        return f"{x} {sign} {y}"
-
-    start = number(0, output.dtype)
-    if not w.space(output):
-        w.fold_over(output, (inner,), operation, start, lambda at: term(("0",) * output.ndim, at[0]))
-    else:
-        w.fold(output, inner, operation, start, term)
-        if held and w.group is not None:
-            w.group.unrolled = True
-
-
-def _hold_columns(w: Writer, b: Variable, output: Variable, inner: int) -> str:
-    """Have each thread hold its columns of a fixed matrix in registers, if there is room; return how one is read."""
-    if b.ndim != 2 or b.dtype != output.dtype or inner == 1 or not is_fixed(b, w.loop):
-        return ""
-    columns = own_columns(w.team, w.space(output), inner, w.shape(b)[-1])
-    if columns is None:
-        return ""
-    c_type = w.c_type(b)
-    registers = columns.size * max(C_BYTES[c_type] // 4, 1)
-    if w.resident_registers + registers > registers_for_weights(w.team):
-        return ""
-    w.resident_registers += registers
-    w.columns_of.add(_record(w, b))
-    name = w.hold(c_type, f"w_{_record(w, b)}", columns.size)
-    row = f"(r * {w.team.parts} + team.part)" if w.team.parts > 1 else "r"
-    column = f"(c * {w.team.ranks} + team.rank)" if columns.count > 1 else f"team.rank % {w.shape(b)[-1]}"
-    inside = inner % w.team.parts == 0
-    fits = "" if inside else f"if ({row} < {inner}) "
-    idle = f"if (team.rank < {w.team.ranks}) " if not w.team.covers((w.team.ranks,)) else ""
-    text = w.before_start(lambda: w.read(b, (row, column)))
-    w.at_start += [
-        f"for (int c = 0; c < {columns.count}; ++c) {{",
-        "#pragma unroll",
-        f"    for (int r = 0; r < {columns.rows}; ++r) {idle}{fits}{name}[c * {columns.rows} + r] = {text};",
-        "}",
-    ]
-    slot = f"(k % {columns.count}) * {columns.rows} + " if columns.count > 1 else ""
-    return f"{name}[{slot}rr]"
-
-
-def _record(w: Writer, v: Variable) -> str:
-    """Return the name of the non-sequence of which a value is a part."""
-    while v.owner is not None:
-        v = v.owner.inputs[0]
-    return next(n.name for n in w.loop.non_sequences if n.read is v)
-
-
-def _batched(w: Writer, v: Variable, batch: Position, core: Sequence[str]) -> str:
-    own = batch[len(batch) - max(v.ndim - 2, 0) :] if v.ndim > 2 else ()
-    at = (*own, *core)
-    return w.read(v, tuple("0" if n == 1 else i for i, n in zip(at, w.shape(v), strict=True)))

@@ -104,11 +104,13 @@ class Writer:
         self.touches_shared = False  # whether shared memory was touched since this was last unset
         self.shared_arrays: dict[str, str] = {}  # declarations, by name
         self.loop = loop
+        self.products = 1  # of a step
+        self.busy_registers = 0  # of each thread, for states and the sums of products
         self.resident_registers = 0
         self.columns_of: set[str] = set()  # names of non-sequences of which threads hold columns
         self.held: list[str] = []  # declarations of what is loaded before the first step
         self.at_start: list[str] = []  # statements that load it
-        self.copies: dict[str, str] = {}  # a block's copies of what a grid shares
+        self.copies: dict[tuple[str, str], str] = {}  # a block's copies of what a grid shares, by array and start
         self.shared_types: dict[str, str] = {"": ""}  # C types of their elements, by name
         self.coordinate = coordinate
         self.size = size
@@ -176,8 +178,10 @@ class Writer:
     # ---- reading ----
 
     def read(self, variable: Variable, at: Position) -> str:
-        """Return the text of an element of a value."""
+        """Return the text of an element of a value; where the position is along axes of lanes does not matter."""
         value = self.values.get(variable)
+        if variable not in self.random:
+            at = tuple("0" if n == 1 else i for i, n in zip(at, self.shape(variable), strict=True))
         if value is None:
             value = self.values[variable] = self._literal(variable)
         return value.read(self, at)
@@ -189,7 +193,7 @@ class Writer:
     def broadcast(self, variable: Variable, at: Position) -> str:
         """Return the text of the element of a value that meets position `at` of what it is broadcast to."""
         own = at[len(at) - variable.ndim :]
-        return self.read(variable, tuple("0" if n == 1 else i for n, i in zip(self.shape(variable), own, strict=True)))
+        return self.read(variable, own)
 
     def _literal(self, variable: Variable) -> Value:
         if variable in self.random:
@@ -213,6 +217,8 @@ class Writer:
         if group is None:
             return
         self.barrier_before(group.reads, group.writes)
+        if group.copies:  # other threads may still read what the copies were before
+            self.lines += ["__syncthreads();", *group.copies.values(), "__syncthreads();"]
         self.lines += group.before
         if group.inside:
             self.lines += self._sums(group) if group.extent else each(group, self.team, group.inside)
@@ -231,7 +237,7 @@ class Writer:
         yield f"#pragma unroll {unroll}"
         if parts == 1:
             yield f"for (int r = 0; r < {group.extent}; ++r) {{"
-            if group.unrolled:
+            if group.numbered:
                 yield "    int const rr = r;"
         else:
             yield f"for (int rr = 0; rr < {terms}; ++rr) {{"
@@ -381,23 +387,33 @@ class Writer:
         self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {place}, {count});"
         return name
 
+    def allocate_if_room(self, name: str, c_type: str, count: int) -> str:
+        """Return the name of a new array of the block in shared memory; nothing if there is no room."""
+        used = self.memory.used
+        start = self.memory.take(name, C_BYTES[c_type] * count) if self.team.kind in ("block", "grid") else None
+        if start is None or self.memory.used > self.memory.limit * 3 // 4:
+            self.memory.used = used
+            return ""
+        name = self.names.unique(name)
+        self.shared_types[name] = c_type
+        self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {start}, {count});"
+        return name
+
     def block_copy(self, array: str, start: str, count: int) -> str | None:
         """Return the block's own copy of what a grid shares, made before the open group; None without room."""
         assert self.group is not None
-        copy = self.copies.get(array)
+        copy = self.copies.get((array, start))
         if copy is None:
             c_type = self.shared_types[array]
             begin = self.memory.take(array, C_BYTES[c_type] * count)
             if begin is None:
                 return None
-            copy = self.copies[array] = self.names.unique(f"{array}_here")
+            copy = self.copies[array, start] = self.names.unique(f"{array}_here")
             self.shared_types[copy] = c_type
             self.shared_arrays[copy] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {copy}, {begin}, {count});"
-        if copy not in self.group.copied:
-            self.group.copied.add(copy)
-            element = f"__ldcg(&{array}[{plus(start, 'i')}])"
-            loop = f"for (int i = threadIdx.x; i < {count}; i += {self.team.block}) {copy}[i] = {element};"
-            self.group.before += [loop, "__syncthreads();"]
+        element = f"__ldcg(&{array}[{plus(start, 'i')}])"
+        loop = f"for (int i = threadIdx.x; i < {count}; i += {self.team.block}) {copy}[i] = {element};"
+        self.group.copies[copy] = loop
         return copy
 
     def like(self, key: Hashable, variable: Variable, dtype: str) -> Variable:
