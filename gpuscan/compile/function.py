@@ -345,6 +345,11 @@ class Function:
         return tuple(self._program.profiles())
 
     @property
+    def plan(self) -> tuple[Any, ...]:
+        """The same as `plans`: what `explain` prints, as objects."""
+        return self.plans
+
+    @property
     def plans(self) -> tuple[Any, ...]:
         """The plan of each loop that runs as kernels, in order, as the last call used it; none on the CPU."""
         return self._program.plans()

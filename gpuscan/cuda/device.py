@@ -79,6 +79,9 @@ class Device(Protocol):
     def fence(self) -> Fence:
         """Return a fence."""
 
+    def spilled_bytes(self, kernel: Kernel) -> int:
+        """Return how much a kernel moves in and out of registers that it has not enough of, in bytes of its text."""
+
     def load(self, kernel: Kernel, *, cooperative: bool = False) -> Launcher:
         """Return a launcher of a kernel; of a `cooperative` one all blocks run at the same time."""
 
@@ -134,6 +137,9 @@ class Emulator:
     def fence(self) -> Fence:
         return NoFence()
 
+    def spilled_bytes(self, kernel: Kernel) -> int:
+        return 0
+
     def load(self, kernel: Kernel, *, cooperative: bool = False) -> Launcher:
         return emulator.load(kernel, cooperative=cooperative)
 
@@ -186,6 +192,9 @@ class CudaDevice:
 
     def fence(self) -> Fence:
         return recording.StreamFence()
+
+    def spilled_bytes(self, kernel: Kernel) -> int:
+        return launch.resources(kernel, launch.arch_of(self.gpu)).spill_bytes
 
     def load(self, kernel: Kernel, *, cooperative: bool = False) -> Launcher:
         return launch.load(kernel, cooperative=cooperative, device=self.index)

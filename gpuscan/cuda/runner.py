@@ -10,6 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
+from gpuscan.config import config
 from gpuscan.cuda.binding import (
     BoundKernel,
     LastRow,
@@ -43,6 +44,9 @@ from gpuscan.host.loops import write_loop
 from gpuscan.host.writer import ScanWriter
 from gpuscan.loop import Loop, Result, open_loop
 from gpuscan.loop.segments import explain_segments
+
+MOST_SPILLED = 256
+"""Bytes of registers stored and loaded, in a kernel's text, up to which a plan is kept: some lie outside its loop."""
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -157,6 +161,9 @@ class LoopRunner:
                 bound = step_kernel(plan, by_value, self.device.gpu.shared_per_block)
             except RefusalError as refusal:
                 refusals[plan.team] = str(refusal)
+                continue
+            if (spilled := self.device.spilled_bytes(bound.kernel)) > MOST_SPILLED and plan.team != config.strategy:
+                refusals[plan.team] = f"its registers do not hold what a thread needs: {spilled} bytes are spilled"
                 continue
             return replace(plan, places=bound.places), bound
         raise AssertionError("the host takes every loop")

@@ -12,6 +12,7 @@ import numpy as np
 
 from gpuscan.config import config
 from gpuscan.cuda.binding import Place
+from gpuscan.cuda.costs import cheaper_team, step_work
 from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan, Traffic, row_of, seconds_text
@@ -25,6 +26,9 @@ from gpuscan.loop import Loop, result_type
 MOST_REGISTERS_PER_LANE = 96
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
 step's own temporaries and addresses need some."""
+
+MOST_REGISTERS_PER_RANK = 144
+"""The same for a thread of a larger team, which computes fewer elements at once."""
 
 MOST_UNROLLED = 4096
 """Operations of a step of which a thread's text is made: NVRTC takes a second for some thousands."""
@@ -193,6 +197,11 @@ class HostTeam(Strategy):
         return KernelPlan(self.team, inner, places=tuple(Place(name, "arrays in device memory") for name in records))
 
 
+def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
+    """Whether products so large that only the grid has room for them are better left to cuBLAS."""
+    return plans[0].team == "grid" and cheaper_team(step_work(loop), gpu) == "host"
+
+
 STRATEGIES: tuple[Strategy, ...] = (ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())
 
 
@@ -217,6 +226,10 @@ def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
         else:
             refusals[strategy.team] = reason
     plans.sort(key=lambda plan: (plan.team != config.strategy, _seconds(plan)))
+    if plans[0].team != config.strategy and _host_wins(plans, analysis.loop, gpu):
+        refusals["grid"] = "cuBLAS takes less time for products of this size, also with a launch for each operation"
+        plans = [plan for plan in plans if plan.team != "grid"]
+        plans.sort(key=lambda plan: plan.team != "host")
     for i, plan in enumerate(plans):
         slower = {p.team: _slower(p, plan) for p in plans[i + 1 :] if p.estimate is not None}
         yield replace(plan, refusals={**refusals, **slower})
@@ -287,8 +300,8 @@ def _refuse_single(loop: Analysis) -> str | None:
 
 
 def _refuse_registers(loop: Analysis, shape: Team) -> str | None:
-    if (registers := _registers(loop, shape.ranks)) > MOST_REGISTERS_PER_LANE:
-        return f"each of {shape.ranks} threads carries {registers} registers; it has room for {MOST_REGISTERS_PER_LANE}"
+    if (registers := _registers(loop, shape.ranks)) > MOST_REGISTERS_PER_RANK:
+        return f"each of {shape.ranks} threads carries {registers} registers; it has room for {MOST_REGISTERS_PER_RANK}"
     return None
 
 

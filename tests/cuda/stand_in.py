@@ -296,6 +296,9 @@ class StandIn:
 
         return replay
 
+    def spilled_bytes(self, kernel: Kernel) -> int:
+        return 0
+
     def load(self, kernel: Kernel, *, cooperative: bool = False) -> Launcher:
         launch = emulator.load(kernel, cooperative=cooperative)
 
