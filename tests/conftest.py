@@ -12,8 +12,8 @@ from gpuscan.cuda import emulator
 from gpuscan.cuda.kernel import Kernel
 from gpuscan.cuda.launch import compile_kernel, gpu_count
 
-# For the others NVRTC compiles the workloads' kernels, in cuda/test_resources.py: five times each would take most of the
-# time of the tests.
+# NVRTC compiles the workloads' kernels for the others too, in cuda/test_resources.py; all of the tests' kernels would take
+# most of the tests' time.
 ARCHITECTURE = "sm_90"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,8 @@ from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.workload import Program, Workload
 from gpuscan.cuda import launch
 from gpuscan.cuda.binding import BoundKernel
-from gpuscan.cuda.device import Emulator
 from gpuscan.cuda.gpu import KNOWN_GPUS
+from gpuscan.cuda.kernel import Kernel
 from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.runner import LoopRunner
 from gpuscan.graph import Graph, TensorType
@@ -31,11 +31,22 @@ FILE = Path(__file__).with_suffix(".txt")
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 
 HEADER = """\
-# The kernels of the workloads at full sizes, in float32, for an H200. `python -m tests.cuda.resources` writes this file;
+# The kernels of the workloads at full sizes, in float32, for an H200. `python -m tests.cuda.resources` writes it anew;
 # look at what changed. Bytes of the stack and of spilled registers are a thread's, of shared memory (what the text
-# declares + what the launch adds) a block's. Barriers are those in the text of a step; what a product or a sum waits for
-# inside is not among them. Instructions are those of the whole kernel, with the padding at its end.
+# declares + what the launch adds) a block's. Barriers are those in the text of a step, without those inside of sums.
+# Instructions are those of the whole kernel, with the padding at its end.
 """
+
+
+class H200:
+    """What plans are made for; nothing runs on it."""
+
+    name = "cuda:0"
+    gpu = KNOWN_GPUS["NVIDIA H200"]
+    records = True
+
+    def spilled_bytes(self, kernel: Kernel) -> int:
+        return launch.resources(kernel, self.gpu.arch).spill_bytes
 
 
 @dataclass(frozen=True)
@@ -55,11 +66,6 @@ class Row:
     barriers: str = "-"
     instructions: str = "-"
 
-    @property
-    def name(self) -> str:
-        """Which loop it is."""
-        return f"{self.workload} {self.graph} {self.loop}"
-
 
 @dataclass(frozen=True)
 class Planned:
@@ -70,6 +76,12 @@ class Planned:
     loop: str
     team: str
     kernel: BoundKernel | None
+    refusals: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Which loop it is."""
+        return f"{self.workload} {self.graph} {self.loop}"
 
     def row(self) -> Row:
         """Return what it takes."""
@@ -107,14 +119,12 @@ def planned(name: str, which: str = "full", strategy: str = "auto") -> tuple[Pla
 
 
 def _planned(workload: Workload, kind: str, program: Program, types: list[TensorType]) -> Iterator[Planned]:
-    device = Emulator()
-    device.gpu = KNOWN_GPUS["NVIDIA H200"]
     graph = _graph(program, types)
     on_host = host_values(graph, [v for v in graph.parameters[: len(types)] if v.ndim == 0])
     for node in graph.nodes:
         if isinstance(node.op, Scan):
-            plan, kernel = LoopRunner(node, device, on_host).static()
-            yield Planned(workload.name, kind, plan.loop.title, plan.team, kernel)
+            plan, kernel = LoopRunner(node, H200(), on_host).static()
+            yield Planned(workload.name, kind, plan.loop.title, plan.team, kernel, plan.refusals)
 
 
 def _graph(program: Program, types: list[TensorType]) -> Graph:

@@ -18,11 +18,22 @@ pytestmark = pytest.mark.nvrtc
 
 by_name = pytest.mark.parametrize("name", [w.name for w in WORKLOADS])
 
-SPILL = {"gru gradient scan[backward]", "dtw_nested gradient scan[backward]"}
-"""Loops that do not fit their registers yet."""
+CUBLAS = "cuBLAS takes less time for products of this size"
 
-AT_HOST = {"newton gradient scan[backward]", "truncated_bptt forward scan"}
-"""Loops that no team takes yet at full size."""
+FROM_HOST = {
+    "lstm forward scan": CUBLAS,
+    "lstm gradient scan": CUBLAS,
+    "lstm_gradient forward scan": CUBLAS,
+    "gru forward scan": CUBLAS,
+    "gru gradient scan": CUBLAS,
+    "kalman gradient scan[backward]": CUBLAS,
+    "truncated_bptt forward scan": CUBLAS,
+    "newton gradient scan[backward]": "depends on values",
+}
+"""Loops that the host drives, and why."""
+
+SPILL = {"dtw_nested gradient scan[backward]"}
+"""Loops that do not fit their registers."""
 
 
 @by_name
@@ -39,13 +50,12 @@ def test_kernels_take_what_the_file_says(name):
 def test_kernels_fit(name):
     gpu = KNOWN_GPUS["NVIDIA H200"]
     for p in planned(name):
-        row = p.row()
-        assert (row.team == "host") == (row.name in AT_HOST)
+        assert any(FROM_HOST.get(p.name, "no reason") in r for r in p.refusals.values()) == (p.team == "host"), p.name
         if p.kernel is None:
             continue
-        assert (row.spilled != "0") == (row.name in SPILL), f"{row.name} spills {row.spilled} bytes"
+        assert (p.row().spilled != "0") == (p.name in SPILL), f"{p.name} spills {p.row().spilled} bytes"
         # A grid's blocks wait for each other: all of them must be on the GPU at once.
-        assert row.team != "grid" or p.kernel.grid <= gpu.sms
+        assert p.team != "grid" or p.kernel.grid <= gpu.sms
         assert p.kernel.shared_bytes <= gpu.shared_per_block
 
 
@@ -64,4 +74,4 @@ def test_the_file_is_read_as_it_is_written(tmp_path):
     row = Row("w", "forward", "scan", "thread", "32", "1", "10", "0", "0", "0+0", "0", "8")
     text = table([row])
     assert text.splitlines()[-1].startswith("w        | forward")
-    assert text.splitlines()[:5] == FILE.read_text(encoding="utf-8").splitlines()[:4] + [f"# NVRTC {nvrtc_version()}"]
+    assert text.splitlines()[:5] == [*FILE.read_text(encoding="utf-8").splitlines()[:4], f"# NVRTC {nvrtc_version()}"]
