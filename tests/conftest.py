@@ -12,8 +12,8 @@ from gpuscan.cuda import emulator
 from gpuscan.cuda.kernel import Kernel
 from gpuscan.cuda.launch import compile_kernel, gpu_count
 
-# NVRTC compiles the workloads' kernels for the others too, in cuda/test_resources.py; all of the tests' kernels would take
-# most of the tests' time.
+# NVRTC compiles the workloads' kernels for the others too, in cuda/test_resources.py; all kernels of tests would
+# take most of their time.
 ARCHITECTURE = "sm_90"
 
 
