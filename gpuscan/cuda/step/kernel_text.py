@@ -360,7 +360,7 @@ class _StepText:
             for offset in range(first, last + 1)
         }
         kept = f", the last {last - first + 1} kept in registers" if last > first else ""
-        self.where[s.name] = f"rows read once from device memory, {self.plan.ahead} steps ahead of use{kept}"
+        self.where[s.name] = f"rows read once from device memory, {steps_ahead(self.plan.ahead)} of use{kept}"
         self.code.row.append(f"{c_type} {member}{count};")
         self.code.read += self._loading(f"row.{member}", array, read, _row(start, "t", new))
         for offset in held.keys() - {new}:
@@ -374,7 +374,7 @@ class _StepText:
     def _window_anew(self, s: Sequence) -> None:
         """Have all rows of a window loaded at each step: the steps of a team are not neighbours."""
         w = self.w
-        self.where[s.name] = f"rows read from device memory, {self.plan.ahead} steps ahead of use"
+        self.where[s.name] = f"rows read from device memory, {steps_ahead(self.plan.ahead)} of use"
         for offset, variable in s.reads.items():
             array, start = self._source(s, variable)
             c_type, shape, space = w.c_type(variable), w.shape(variable), w.space(variable)
@@ -588,7 +588,7 @@ class _StepText:
                 *(["", *_method("void total(bool idle)", [*shared, *code.total])] if code.total else []),
                 "};",
                 "",
-                f'extern "C" __global__ void __launch_bounds__({team.block}) {KERNEL_NAME}(',
+                f'extern "C" __global__ void __launch_bounds__({team.block}, 1) {KERNEL_NAME}(',
                 ",\n".join(f"    {text}" for text in declared) + ") {",
                 f"    long long const {'index' if self.plan.over_steps else 'lane'} = {_lane(team.kind)};",
                 *_indented(self._main(), 1),
@@ -648,6 +648,11 @@ def _shifts(held: dict[int, str], new: int, slots: int) -> list[str]:
         unroll = ["#pragma unroll"] if slots <= UNROLLED else []
         lines += [*unroll, f"for (int k = 0; k < {slots}; ++k) {held[to]}[k] = {held[origin]}[k];"]
     return lines
+
+
+def steps_ahead(count: int) -> str:
+    """Say how far ahead."""
+    return f"{count} step{'s' * (count != 1)} ahead"
 
 
 def _one_line(title: str) -> str:
