@@ -32,7 +32,7 @@ FROM_HOST = {
 }
 """Loops that the host drives, and why."""
 
-SPILL = {"dtw_nested gradient scan[backward]"}
+SPILL: set[str] = set()
 """Loops that do not fit their registers."""
 
 
