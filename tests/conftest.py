@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from gpuscan.cuda import emulator
 from gpuscan.cuda.kernel import Kernel
 from gpuscan.cuda.launch import compile_kernel, gpu_count
 
-# NVRTC compiles the workloads' kernels for the others too, in cuda/test_resources.py; all kernels of tests would
-# take most of their time.
-ARCHITECTURE = "sm_90"
+ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
+
+# Of the test that runs. All kernels of all tests for all architectures would take most of the tests' time.
+compiled_for: list[str] = ["sm_90"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,11 +63,18 @@ def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(autouse=True)
+def architectures(request: pytest.FixtureRequest) -> None:
+    """Say what NVRTC compiles the kernels of a test for."""
+    compiled_for[:] = ARCHITECTURES if request.node.get_closest_marker("every_architecture") else ["sm_90"]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nvrtc_compiles_what_the_emulator_runs(kernel_cache: None) -> Iterator[None]:
     """Compile every kernel that a test runs on the emulator with NVRTC as well, where it is installed.
 
-    The emulator compiles the same text as C++; this shows that it is CUDA C++.
+    The emulator compiles the same text as C++; this shows that it is CUDA C++, for all the architectures
+    where a test is marked so.
     """
     try:
         from cupy.cuda import nvrtc  # noqa: F401  # installed, and its library found
@@ -75,9 +84,9 @@ def nvrtc_compiles_what_the_emulator_runs(kernel_cache: None) -> Iterator[None]:
     emulate = emulator.load
 
     def load(kernel: Kernel, **options: Any) -> Any:
-        compile_kernel(kernel, ARCHITECTURE)
+        list(compilers.map(lambda arch: compile_kernel(kernel, arch), compiled_for))
         return emulate(kernel, **options)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as compilers:
         patch.setattr(emulator, "load", load)
         yield

@@ -94,7 +94,7 @@ class TestInAStep:
         assert barriers(team, step, [array(6, 3, 40)], [array(3, 40)]) == (2 if team == "grid" else 0)
 
     def test_one_of_products_of_several_states(self, team: str) -> None:
-        step = lambda a, b, w: (np.tanh(a @ w), np.tanh(a @ w.T + b @ w))  # noqa: E731
+        step = lambda a, b, w: (np.tanh(b @ w), np.tanh(a @ w + b))  # noqa: E731
         assert barriers(team, step, [], [array(2, 24), array(2, 24)], [array(24, 24)]) == 1
 
 
