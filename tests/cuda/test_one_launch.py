@@ -36,9 +36,7 @@ SIZES = "depends on values"  # of what a loop with a condition, or a segment, ke
 FROM_HOST: dict[str, frozenset[str]] = {
     "newton gradient": frozenset({SIZES}),
     # The steps of a segment, replayed; and a vector of counts in each step.
-    "docs/tutorial.md": frozenset(
-        {SIZES, "a thread cannot draw multinomial by itself", "a lane carries 204 registers"}
-    ),
+    "docs/tutorial.md": frozenset({SIZES, "a thread cannot draw multinomial by itself"}),
     "docs/loops.md": frozenset({SIZES}),
     # The rows of the Hessian, one after the other.
     "nile_likelihood": frozenset({SIZES}),
