@@ -170,7 +170,7 @@ class LoopRunner:
 
     def explain(self) -> Iterator[str]:
         """Yield lines about the plan of the last call, or where shapes suffice without a call, of any."""
-        planned = self._last() or self._static()
+        planned = self._last() or self.static()
         if planned is not None:
             plan, bound = planned
             yield from plan.explain()
@@ -191,8 +191,8 @@ class LoopRunner:
         last = list(self.prepared.values())[-1]
         return last.plan, last.bound
 
-    def _static(self) -> tuple[KernelPlan, BoundKernel | None] | None:
-        """Return the plan of any call, where shapes are known without one."""
+    def static(self) -> tuple[KernelPlan, BoundKernel | None] | None:
+        """Return the plan and the kernel of any call, where shapes are known without one."""
         loop = static_loop(self.node)
         return None if loop is None else self._planned(loop)
 
