@@ -45,7 +45,7 @@ from gpuscan.host.writer import ScanWriter
 from gpuscan.loop import Loop, Result, open_loop
 from gpuscan.loop.segments import explain_segments
 
-MOST_SPILLED = 256
+MOST_SPILLED = 1024
 """Bytes of registers stored and loaded, in a kernel's text, up to which a plan is kept: some lie outside its loop."""
 
 Shapes = tuple[tuple[int, ...], ...]
