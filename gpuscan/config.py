@@ -47,6 +47,7 @@ class Flag:
         return text == "True" if isinstance(self.default, bool) else text
 
 
+TEAM_PATTERN = r"auto|prefix|thread|warp|block|grid|host"
 DEVICE_PATTERN = r"auto|cpu|cuda(:\d+)?|emulator"
 
 FLAGS = {
@@ -63,6 +64,7 @@ FLAGS = {
         None, FUNCTION, "called after every node of a function that is not compiled: see gpuscan.cpu.eager"
     ),
     "gradient_memory": Flag("1e9", r"[0-9.e+]+", "bytes that the states of one loop with checkpoint='auto' may take"),
+    "strategy": Flag("auto", TEAM_PATTERN, "the team that runs every loop it can; auto is the fastest for each"),
     "cache_dir": Flag("", ".*", "folder of compiled kernels; empty for the user's cache folder"),
 }
 

@@ -40,15 +40,17 @@ class KernelPlan:
     Attributes
     ----------
     team : str
-        Which threads carry a lane: ``thread``, or ``host`` where no kernel takes the loop.
+        Which threads carry a lane: ``thread``, ``prefix``, or ``host`` where no kernel takes the loop.
     loop : Loop
         What is planned, open, with concrete shapes but for the number of steps.
     lanes : tuple of int
         Sizes of the axes along which nothing is mixed.
     block : int
         Threads of a block.
+    blocks : int
+        Number of blocks; 0 for as many as give each lane a thread.
     ahead : int
-        How many steps before their use the rows of sequences are loaded.
+        How many steps before their use the rows of sequences are loaded; 0 where a tile of them is.
     places : tuple of Place
         Where each record lives.
     traffic : Traffic
@@ -61,6 +63,7 @@ class KernelPlan:
     loop: Loop
     lanes: tuple[int, ...] = ()
     block: int = 0
+    blocks: int = 0
     ahead: int = 1
     places: tuple[Place, ...] = ()
     traffic: Traffic = Traffic(0, 0)
@@ -77,6 +80,8 @@ class KernelPlan:
     @property
     def grid(self) -> int:
         """Number of blocks."""
+        if self.blocks:
+            return self.blocks
         return -(-self.lane_count // self.block) if self.block else 0
 
     def explain(self) -> Iterator[str]:
@@ -87,7 +92,7 @@ class KernelPlan:
         else:
             yield f"{title}: one kernel launch, team {self.team}"
             yield f"  lanes {self._shape()}: {self.lane_count}, grid {self.grid} x block {self.block}"
-            if self.loop.sequences:
+            if self.loop.sequences and self.ahead:
                 yield f"  rows of sequences are loaded {self.ahead} steps ahead"
         for place in self.places:
             yield f"  {place.record}: {place.where}"

@@ -14,6 +14,8 @@ from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, S
 from gpuscan.cuda.device import Device
 from gpuscan.cuda.kernel import Launcher
 from gpuscan.cuda.plan import KernelPlan, row_of
+from gpuscan.cuda.prefix import LEAST_STEPS
+from gpuscan.cuda.prefix_text import prefix_kernel
 from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.strategies import choose
 from gpuscan.cuda.thread_text import thread_kernel
@@ -57,7 +59,7 @@ class LoopRunner:
         self.bound = BoundLoops(node)
         self.on_host = [v in on_host or v.known is not None for v in node.inputs]
         self.profile = LoopProfile(self.loop.title) if self.loop.options.profile else None
-        self.prepared: dict[Shapes, Prepared] = {}
+        self.prepared: dict[tuple[Shapes, bool], Prepared] = {}
         self._planning = threading.Lock()
         self.inner: list[LoopRunner] = []  # loops inside this one, where the host drives it
         self._host: Callable[..., list[Any]] | None = None
@@ -71,11 +73,12 @@ class LoopRunner:
         for state, init in zip(loop.states, inputs[count:], strict=False):
             check_past(loop.title, state.name, state.depth, init.shape[0])
         shapes = self._shapes(inputs)
-        prepared = self.prepared.get(shapes)
+        key = (shapes, steps >= LEAST_STEPS)
+        prepared = self.prepared.get(key)
         if prepared is None:
             with self._planning:  # of two threads that meet new shapes, the first plans for both
-                prepared = self.prepared.get(shapes) or self._prepare(shapes)
-                self.prepared[shapes] = prepared
+                prepared = self.prepared.get(key) or self._prepare(shapes, steps)
+                self.prepared[key] = prepared
         if self.profile is None:
             return self._run(prepared, steps, length, inputs)
         start = perf_counter()
@@ -105,14 +108,14 @@ class LoopRunner:
         count = len(self.loop.sequences)
         return tuple(a.shape[1:] if i < count else a.shape for i, a in enumerate(inputs))
 
-    def _prepare(self, shapes: Shapes) -> Prepared:
-        plan = choose(self.bound[shapes], self.device.gpu)
+    def _prepare(self, shapes: Shapes, steps: int) -> Prepared:
+        plan = choose(self.bound[shapes], self.device.gpu, steps)
         if plan.team == "host":
             return Prepared(plan, None, None)
         names = [n.name for n in self.loop.non_sequences]
         on_host = self.on_host[len(self.on_host) - len(names) :]
         by_value = frozenset(name for name, host in zip(names, on_host, strict=True) if host)
-        bound = thread_kernel(plan, by_value)
+        bound = prefix_kernel(plan, by_value) if plan.team == "prefix" else thread_kernel(plan, by_value)
         return Prepared(plan, bound, self.device.load(bound.kernel, cooperative=bound.cooperative))
 
     def explain(self) -> Iterator[str]:
@@ -203,7 +206,7 @@ class LoopRunner:
             margin = next(s.margin for s in self.loop.sequences if s.name == origin.record)
             return sources[origin.record].shape[0] - margin - 1
         if isinstance(origin, Scratch):
-            return self._scratch(origin.count + origin.per_step * steps, dtype, zeroed=origin.zeroed)
+            return self._scratch(origin.elements(steps), dtype, zeroed=origin.zeroed)
         assert isinstance(origin, Source)
         value = sources[origin.record]
         return self.device.as_array(value, dtype) if is_array else value

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection
 from dataclasses import replace
-from typing import ClassVar, final
+from typing import final
 
 import numpy as np
 
+from gpuscan.config import config
 from gpuscan.cuda.gpu import GPU
-from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.lanes import lane_shape, random_states, refuse_lanes, step_nodes
-from gpuscan.cuda.plan import KernelPlan, Place, Traffic, row_of
-from gpuscan.graph import TensorType
-from gpuscan.loop import Loop, result_type
+from gpuscan.cuda.plan import KernelPlan, Place
+from gpuscan.cuda.prefix import PrefixTeam
+from gpuscan.cuda.strategy import Strategy, refuse_dtypes, traffic_of, window
+from gpuscan.loop import Loop
 
 MOST_REGISTERS_PER_LANE = 96
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
@@ -22,20 +21,6 @@ step's own temporaries and addresses need some."""
 
 MOST_AHEAD_OPS = 64
 """A step of more nodes than this is not unrolled: its own arithmetic covers the wait for the next rows."""
-
-
-class Strategy(ABC):
-    """One team: whether it takes a loop, and how."""
-
-    team: ClassVar[str]
-
-    @abstractmethod
-    def refuse(self, loop: Loop, gpu: GPU) -> str | None:
-        """Return why this team does not take `loop`, None if it does."""
-
-    @abstractmethod
-    def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:
-        """Return how this team runs `loop`, which it has not refused."""
 
 
 @final
@@ -47,7 +32,7 @@ class ThreadTeam(Strategy):
     def refuse(self, loop: Loop, gpu: GPU) -> str | None:
         if loop.stop is not None:
             return "the loop stops on a condition"
-        if (reason := _refuse_dtypes(loop)) or (reason := refuse_lanes(loop)):
+        if (reason := refuse_dtypes(loop)) or (reason := refuse_lanes(loop)):
             return reason
         if (registers := _registers(loop)) > MOST_REGISTERS_PER_LANE:
             return f"a lane carries {registers} registers of state; a thread has room for {MOST_REGISTERS_PER_LANE}"
@@ -63,7 +48,7 @@ class ThreadTeam(Strategy):
             block=_block(count, gpu),
             ahead=_ahead(loop),
             places=tuple(_places(loop)),
-            traffic=_traffic(loop),
+            traffic=traffic_of(loop),
         )
 
 
@@ -81,11 +66,13 @@ class HostTeam(Strategy):
         return KernelPlan(self.team, loop, places=tuple(Place(name, "arrays in device memory") for name in records))
 
 
-STRATEGIES: tuple[Strategy, ...] = (ThreadTeam(), HostTeam())
+STRATEGIES: tuple[Strategy, ...] = (PrefixTeam(), ThreadTeam(), HostTeam())
 
 
-def choose(loop: Loop, gpu: GPU) -> KernelPlan:
+def choose(loop: Loop, gpu: GPU, steps: int | None = None) -> KernelPlan:
     """Return how to run a loop: the plan of the first team that takes it, with why the others did not.
+
+    ``config.strategy`` names a team that comes first, whether or not another is faster.
 
     Parameters
     ----------
@@ -93,30 +80,21 @@ def choose(loop: Loop, gpu: GPU) -> KernelPlan:
         Open, its shapes known but for the number of steps.
     gpu : GPU
         What to plan for.
+    steps : int, optional
+        How many steps the call has. A plan is right for any number.
     """
     refusals: dict[str, str] = {}
-    for strategy in STRATEGIES:
-        if (reason := strategy.refuse(loop, gpu)) is None:
+    for strategy in sorted(STRATEGIES, key=lambda s: s.team != config.strategy):
+        reason = strategy.refuse(loop, gpu)
+        if reason is None and strategy.team != config.strategy:
+            reason = strategy.decline(loop, gpu, steps)
+        if reason is None:
             return replace(strategy.plan(loop, gpu), refusals=refusals)
         refusals[strategy.team] = reason
     raise AssertionError("the last team takes every loop")
 
 
 # ---- what the thread team needs to know ----
-
-
-def window(offsets: Collection[int]) -> int:
-    """Return how many rows of a sequence a thread keeps, so that each is read from memory once."""
-    return max(offsets) - min(offsets) + 1 if offsets else 0
-
-
-def _refuse_dtypes(loop: Loop) -> str | None:
-    outside = [*(s.source for s in loop.sequences), *(s.init for s in loop.states)]
-    inside = [v for node in step_nodes(loop) for v in (*node.inputs, *node.outputs)]
-    for v in (*outside, *(n.source for n in loop.non_sequences), *inside):
-        if v.dtype not in C_TYPES:
-            return f"{v.dtype} has no kernel type yet"
-    return None
 
 
 def _registers(loop: Loop) -> int:
@@ -156,32 +134,3 @@ def _places(loop: Loop) -> list[Place]:
         how = "written at each step" if result.kind in ("history", "last") else "written after the last step"
         places.append(Place(f"{result}", how))
     return places
-
-
-def _traffic(loop: Loop) -> Traffic:
-    once = sum(_bytes(s.init.type) for s in loop.states) + sum(_bytes(n.source.type) for n in loop.non_sequences)
-    per_step = 0
-    for s in loop.sequences:
-        row = _row_bytes(s.source.dtype, s.source.type.shape[1:])
-        per_step += row if s.reads else 0
-        once += (window(s.reads) - 1) * row if s.reads else 0
-    for result in loop.results:
-        if result.kind == "steps":
-            continue
-        value = loop.value_of(result.record)
-        row = _row_bytes(value.dtype, row_of(value))
-        if result.kind == "history":
-            per_step += row
-        elif result.kind == "last":
-            once += row * result.rows
-        else:
-            once += _bytes(result_type(loop, result))
-    return Traffic(once, per_step)
-
-
-def _bytes(type_: TensorType) -> int:
-    return _row_bytes(type_.dtype, type_.shape)
-
-
-def _row_bytes(dtype: str, shape: tuple[int | None, ...]) -> int:
-    return int(np.prod([n for n in shape if n is not None], dtype=np.int64)) * np.dtype(dtype).itemsize

@@ -1,0 +1,108 @@
+"""The team that is parallel along time: several threads for one lane, where lanes are too few to fill a GPU.
+
+The floor is the bytes: inputs read once, results written once, so 12 a step for float32 ``h = a * h + b``. The rows of
+a tile go through shared memory, so that loads and stores are coalesced whatever the number of lanes: one lane's
+elements are neighbours along time, and a few lanes' along both. Short of the floor stay
+
+- lanes that are no power of 2 under 32: a tile has threads for the next power of 2, and the rest of them idle;
+- rows of which the loop uses a narrow part, as a sequence with a row for each lane beside states of more lanes: its
+  elements are loaded once for each lane that reads them, from caches;
+- several taps of one sequence: each is loaded by itself, from caches after the first;
+- tiles that go step by step, because composing their steps would overflow or lose digits (see kernels/prefix.cuh).
+
+What a run gives
+----------------
+Integers, booleans, maxima and minima are exactly what the serial loop gives. Sums and linear recurrences of floats are
+rounded in another order: of ``s_t = a_t s_(t-1) + b_t`` the error stays below ``c t eps sum_j |a_t ... a_(j+1) b_j|``,
+the initial state being b_0, with a small c, as it does in the serial loop; of float32 steps are composed in float64. A
+run repeats to the last bit. Where the state shrinks by over 2^1022 within a tile (of float64; float32 cannot show it)
+and grows again, what was left of it is taken for 0.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+
+from gpuscan.cuda.gpu import GPU
+from gpuscan.cuda.lanes import lane_shape, random_states, refuse_lanes
+from gpuscan.cuda.plan import KernelPlan, Place
+from gpuscan.cuda.prefix_tiling import MOST_BYTES, STEPS, THREADS, Tiling, slots_of, tiling_of
+from gpuscan.cuda.recurrences import find_stages
+from gpuscan.cuda.strategy import Strategy, refuse_dtypes, traffic_of
+from gpuscan.loop import Loop
+
+LANES_PER_SM = 128
+"""With this many lanes for each SM a thread a lane has all the GPU's arithmetic at work and enough loads under way to
+reach most of its bandwidth; then nothing is won by more threads, and the work of composing steps is lost."""
+
+LEAST_STEPS = 2048
+"""A step of the thread team takes some 10 ns, however few the lanes; starting this team, waiting for the tile before
+and composing take some 10 us, about a thousand steps. A number of steps that is not known yet is taken to be larger."""
+
+BLOCKS_PER_SM = 4
+
+
+@final
+class PrefixTeam(Strategy):
+    """Threads along time: states whose steps can be composed, their values before each tile found by looking back.
+
+    Whether it pays depends on the number of steps, which no plan knows: the runner asks at each call which side of
+    `LEAST_STEPS` it is on, and keeps a plan for each side. A new length compiles nothing unless it is the first beyond
+    that border. The kernel is right for any length.
+    """
+
+    team = "prefix"
+
+    def refuse(self, loop: Loop, gpu: GPU) -> str | None:
+        if loop.stop is not None:
+            return "the loop stops on a condition"
+        if (reason := refuse_dtypes(loop)) or (reason := refuse_lanes(loop)):
+            return reason
+        if random_states(loop):
+            return "draws follow each other"
+        stages = find_stages(loop)
+        if isinstance(stages, str):
+            return stages
+        if (size := slots_of(loop).size * THREADS * STEPS[-1]) > MOST_BYTES:
+            return f"a block's rows take {size} bytes of shared memory; there is room for {MOST_BYTES}"
+        return None
+
+    def decline(self, loop: Loop, gpu: GPU, steps: int | None) -> str | None:
+        lanes = int(np.prod(lane_shape(loop), dtype=np.int64))
+        if lanes >= (enough := LANES_PER_SM * gpu.sms):
+            return f"{lanes} lanes fill the GPU with a thread each; {enough} do"
+        steps = loop.length.known if steps is None else steps
+        if steps is not None and steps < LEAST_STEPS:
+            return f"{steps} steps are over sooner one by one; {LEAST_STEPS} are not"
+        return None
+
+    def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:
+        lanes = lane_shape(loop)
+        tiling = tiling_of(loop)
+        return KernelPlan(
+            team=self.team,
+            loop=loop,
+            lanes=lanes,
+            block=tiling.threads,
+            blocks=gpu.sms * BLOCKS_PER_SM if 0 not in lanes else 0,
+            ahead=0,
+            places=tuple(_places(loop, tiling)),
+            traffic=traffic_of(loop),
+        )
+
+
+def _places(loop: Loop, tiling: Tiling) -> list[Place]:
+    stages = find_stages(loop)
+    assert not isinstance(stages, str)
+    tile = f"tiles of {tiling.span} steps by {tiling.lanes} lanes"
+    places = [Place(s.name, f"rows read once from device memory, {tile} in shared memory") for s in loop.sequences]
+    for k, stage in enumerate(stages, 1):
+        for r in stage:
+            places.append(Place(r.state.name, f"a register, known before each tile after look-back {k}"))
+    places += [Place(n.name, "a register, read once a tile") for n in loop.non_sequences]
+    for result in loop.results:
+        how = "written after each tile" if result.kind in ("history", "last") else "written after the last step"
+        places.append(Place(f"{result}", how))
+    return places
