@@ -35,7 +35,8 @@
 
 namespace gs {
 
-// ---- words: what threads hand to each other, 8 bytes whatever the type
+// ---- words: what threads hand to each other, 8 bytes whatever the type. A state is handed on as it was composed, not
+// rounded to its own type
 
 template <class T>
 __device__ __forceinline__ unsigned long long to_word(T x) {
@@ -65,19 +66,18 @@ constexpr double MOST_GROWTH = 1048576.0;
 
 template <class T>
 struct Affine {  // scale * state + offset
-    using Value = T;
     using Number = typename Wide<T>::Type;
     static constexpr int words = 2;
     Number scale, offset;
     __device__ __forceinline__ Affine then(Affine const& later) const {
         return {Number(later.scale * scale), Number(later.scale * offset + later.offset)};
     }
-    __device__ __forceinline__ T of(T state) const { return T(scale * state + offset); }
+    __device__ __forceinline__ Number of(Number state) const { return Number(scale * state + offset); }
     __device__ __forceinline__ bool safe() const {
         if constexpr (IsFloat<T>::value) return fabs(scale) <= MOST_GROWTH && is_finite(offset);
         else return true;
     }
-    __device__ __forceinline__ bool takes(T state) const {
+    __device__ __forceinline__ bool takes(Number state) const {
         if constexpr (IsFloat<T>::value) return is_finite(state);
         else return true;
     }
@@ -94,16 +94,15 @@ struct Affine {  // scale * state + offset
 // A map of one number that an operation combines with another, or with a state.
 template <class T, class Operation>
 struct Fold {
-    using Value = T;
     using Number = typename Operation::template Number<T>;
     static constexpr int words = 1;
     Number operand;
     __device__ __forceinline__ Fold then(Fold const& later) const {
         return {Number(Operation::of(operand, later.operand))};
     }
-    __device__ __forceinline__ T of(T state) const { return T(Operation::of(Number(state), operand)); }
+    __device__ __forceinline__ Number of(Number state) const { return Number(Operation::of(state, operand)); }
     __device__ __forceinline__ bool safe() const { return Operation::safe(operand); }
-    __device__ __forceinline__ bool takes(T state) const { return Operation::takes(state); }
+    __device__ __forceinline__ bool takes(Number state) const { return Operation::takes(state); }
     __device__ __forceinline__ void pack(unsigned long long* to) const { to[0] = to_word(operand); }
     __device__ __forceinline__ void unpack(unsigned long long const* from) { operand = from_word<Number>(from[0]); }
 };
@@ -152,21 +151,25 @@ struct Replacing : Harmless {
 // The map of the state's field FIELD.
 template <auto FIELD, class Map>
 struct Part {
-    using Value = typename Map::Value;
+    using Number = typename Map::Number;
     static constexpr int words = Map::words;
     Map map;
-    template <class State>
-    __device__ __forceinline__ void apply(State& state) const { state.*FIELD = map.of(state.*FIELD); }
-    template <class State>
-    __device__ __forceinline__ bool takes(State const& state) const { return map.takes(state.*FIELD); }
+    __device__ __forceinline__ unsigned long long of(unsigned long long state) const {
+        return to_word(map.of(from_word<Number>(state)));
+    }
+    __device__ __forceinline__ bool takes(unsigned long long state) const {
+        return map.takes(from_word<Number>(state));
+    }
     template <class State>
     static __device__ __forceinline__ unsigned long long pack_state(State const& state) {
-        return to_word(state.*FIELD);
+        return to_word(Number(state.*FIELD));
     }
     template <class State>
     static __device__ __forceinline__ void unpack_state(State& state, unsigned long long word) {
-        state.*FIELD = from_word<Value>(word);
+        assign(state.*FIELD, from_word<Number>(word));
     }
+    template <class T>
+    static __device__ __forceinline__ void assign(T& to, Number from) { to = T(from); }
 };
 
 // The maps of the states of one stage.
@@ -179,10 +182,14 @@ struct Maps : Parts... {
         return {Parts{Parts::map.then(later.Parts::map)}...};
     }
     __device__ __forceinline__ bool safe() const { return (true && ... && Parts::map.safe()); }
-    template <class State>
-    __device__ __forceinline__ bool takes(State const& state) const { return (true && ... && Parts::takes(state)); }
-    template <class State>
-    __device__ __forceinline__ void apply(State& state) const { (Parts::apply(state), ...); }
+    __device__ __forceinline__ bool takes(unsigned long long const* states) const {
+        int at = 0;
+        return (true && ... && Parts::takes(states[at++]));
+    }
+    __device__ __forceinline__ void apply(unsigned long long* states) const {
+        int at = 0;
+        ((states[at] = Parts::of(states[at]), ++at), ...);
+    }
     __device__ __forceinline__ void pack(unsigned long long* to) const {
         int at = 0;
         ((Parts::map.pack(to + at), at += Parts::words), ...);
@@ -280,7 +287,7 @@ struct PrefixTile {
 
     __device__ __forceinline__ void write() {
         __syncthreads();
-#pragma unroll
+#pragma unroll 5
         for (int i = 0; i < STEPS; ++i) {
             int const in_tile = i * ALONG + along;
             if (lane_exists && begin + in_tile < length) {
@@ -315,39 +322,44 @@ struct PrefixTile {
         Maps const through = any ? before.then(mine) : mine;
         bool const plain = __syncthreads_and(steps() == 0 || through.safe());
         if (warp == WARPS - 1) {
-            State state = entering;
             Maps const total = through.from_thread(32 - LANES + lane);
+            Word states[Maps::state_words];
+            Maps::pack_state(entering, states);
             if (chunk > 0) {
                 if (plain) publish_maps(total, stage, at);
-                look_back<Maps>(state, stage, at);
+                look_back<Maps>(states, stage, at);
             }
-            bool const takes = plain && __all_sync(ALL, !lane_exists || total.takes(state));
-            hand_on<Maps>(state, takes);
+            bool const takes = plain && __all_sync(ALL, !lane_exists || total.takes(states));
+            if (in_warp < LANES) pass<Maps>(states);
+            if (in_warp == 0) taken[0] = takes;
             if (takes) {
-                total.apply(state);
-                publish_state<Maps>(state, stage, at);
+                total.apply(states);
+                publish_states<Maps>(states, stage, at);
             }
         }
         __syncthreads();
         unsigned int const in_parallel = taken[0];
+        Word states[Maps::state_words];
         if (in_parallel) {
-            receive<Maps>(entering);
-            if (any) before.apply(entering);
+            receive<Maps>(states);
+            if (any) before.apply(states);
+            Maps::unpack_state(entering, states);
             return;
         }
         for (int turn = 0; turn < ALONG; ++turn) {
             if (turn == along) {
-                receive<Maps>(entering);
+                receive<Maps>(states);
+                Maps::unpack_state(entering, states);
                 State state = entering;
                 run<false>(state);
-                pass<Maps>(state);
+                Maps::pack_state(state, states);
+                pass<Maps>(states);
             }
             __syncthreads();
         }
         if (warp == WARPS - 1) {
-            State state = entering;
-            receive<Maps>(state);
-            publish_state<Maps>(state, stage, at);
+            receive<Maps>(states);
+            publish_states<Maps>(states, stage, at);
         }
     }
 
@@ -400,25 +412,15 @@ struct PrefixTile {
         return before;
     }
 
-    // ---- from thread to thread
+    // ---- from thread to thread of one lane
 
-    // Gives all threads the state that enters the tile.
     template <class Maps>
-    __device__ __forceinline__ void hand_on(State const& state, bool takes) {
-        if (in_warp < LANES) pass<Maps>(state);
-        if (in_warp == 0) taken[0] = takes;
+    __device__ __forceinline__ void pass(Word const* states) {
+        for (int i = 0; i < Maps::state_words; ++i) relay[i * LANES + lane] = states[i];
     }
     template <class Maps>
-    __device__ __forceinline__ void pass(State const& state) {
-        Word words[Maps::state_words];
-        Maps::pack_state(state, words);
-        for (int i = 0; i < Maps::state_words; ++i) relay[i * LANES + lane] = words[i];
-    }
-    template <class Maps>
-    __device__ __forceinline__ void receive(State& state) {
-        Word words[Maps::state_words];
-        for (int i = 0; i < Maps::state_words; ++i) words[i] = relay[i * LANES + lane];
-        Maps::unpack_state(state, words);
+    __device__ __forceinline__ void receive(Word* states) {
+        for (int i = 0; i < Maps::state_words; ++i) states[i] = relay[i * LANES + lane];
     }
 
     // ---- from tile to tile: one warp of a block, all its threads together
@@ -440,50 +442,60 @@ struct PrefixTile {
         if (in_warp == 0) gpuscan_store_release(flag(chunk, stage), MAPS);
     }
     template <class Maps>
-    __device__ __forceinline__ void publish_state(State const& state, int stage, int at) {
-        Word words[Maps::state_words];
-        Maps::pack_state(state, words);
+    __device__ __forceinline__ void publish_states(Word const* states, int stage, int at) {
         if (in_warp < LANES) {
             for (int i = 0; i < Maps::state_words; ++i) {
-                gpuscan_store_relaxed(published + place(chunk, at + Maps::map_words + i), words[i]);
+                gpuscan_store_relaxed(published + place(chunk, at + Maps::map_words + i), states[i]);
             }
         }
         __syncwarp();
         if (in_warp == 0) gpuscan_store_release(flag(chunk, stage), STATE);
     }
     template <class Maps>
-    __device__ __forceinline__ void load_state(long long which, State& state, int at) {
-        Word words[Maps::state_words];
+    __device__ __forceinline__ void load_states(long long which, Word* states, int at) {
         for (int i = 0; i < Maps::state_words; ++i) {
-            words[i] = gpuscan_load_relaxed(published + place(which, at + Maps::map_words + i));
+            states[i] = gpuscan_load_relaxed(published + place(which, at + Maps::map_words + i));
         }
-        Maps::unpack_state(state, words);
+    }
+    template <class Maps>
+    __device__ __forceinline__ Maps load_maps(long long which, int at) {
+        Word words[Maps::map_words];
+        for (int i = 0; i < Maps::map_words; ++i) words[i] = gpuscan_load_relaxed(published + place(which, at + i));
+        Maps maps;
+        maps.unpack(words);
+        return maps;
     }
 
-    // The state that enters this tile.
+    // The states that enter this tile.
     template <class Maps>
-    __device__ __forceinline__ void look_back(State& state, int stage, int at) {
+    __device__ __forceinline__ void look_back(Word* states, int stage, int at) {
+        // Loads take as long as some hundred clocks of moving states on, so several are under way for each thread.
+        constexpr int LOADS = Maps::map_words <= 2 ? 4 : Maps::map_words <= 4 ? 2 : 1;
+        constexpr int WINDOW = LOADS * TILES_AT_ONCE;
         long long const from = last_known(stage);
-        load_state<Maps>(from, state, at);
-        for (long long which = from + 1; which < chunk; which += TILES_AT_ONCE) {
-            int const count = chunk - which < TILES_AT_ONCE ? int(chunk - which) : TILES_AT_ONCE;
-            Maps loaded{};
-            if (in_warp / LANES < count) {
-                Word words[Maps::map_words];
-                for (int i = 0; i < Maps::map_words; ++i) {
-                    words[i] = gpuscan_load_relaxed(published + place(which + in_warp / LANES, at + i));
-                }
-                loaded.unpack(words);
+        load_states<Maps>(from, states, at);
+        for (long long which = from + 1; which < chunk; which += WINDOW) {
+            int const count = chunk - which < WINDOW ? int(chunk - which) : WINDOW;
+            Maps loaded[LOADS];
+#pragma unroll
+            for (int load = 0; load < LOADS; ++load) {
+                int const mine = load * TILES_AT_ONCE + in_warp / LANES;
+                if (mine < count) loaded[load] = load_maps<Maps>(which + mine, at);
             }
-            for (int i = 0; i < count; ++i) {
-                Maps const theirs = loaded.from_thread(i * LANES + lane);
-                if (__all_sync(ALL, !lane_exists || theirs.takes(state))) {
-                    theirs.apply(state);
-                } else {  // that tile goes step by step
-                    while (gpuscan_load_acquire(flag(which + i, stage)) != STATE) gpuscan_pause();
-                    __syncwarp();
-                    load_state<Maps>(which + i, state, at);
+            bool takes = true;
+#pragma unroll
+            for (int load = 0; load < LOADS; ++load) {
+#pragma unroll 4
+                for (int i = 0; i < TILES_AT_ONCE; ++i) {
+                    if (load * TILES_AT_ONCE + i >= count) break;
+                    Maps const theirs = loaded[load].from_thread(i * LANES + lane);
+                    takes = takes && theirs.takes(states);
+                    theirs.apply(states);
                 }
+            }
+            if (!__all_sync(ALL, !lane_exists || takes)) {  // a tile of these goes step by step
+                while (gpuscan_load_acquire(flag(which + count - 1, stage)) != STATE) gpuscan_pause();
+                load_states<Maps>(which + count - 1, states, at);
             }
         }
     }
@@ -497,8 +509,11 @@ struct PrefixTile {
             int const nearest = ends ? __ffs(int(ends)) - 1 : 32;
             unsigned int const nearer = ends ? (1u << nearest) - 1 : ALL;
             if ((there & nearer) != nearer) gpuscan_pause();
-            else if (ends) return last - nearest;
-            else last -= 32;
+            else if (!ends) last -= 32;
+            else {
+                __syncwarp();  // what one thread has seen published is so for all
+                return last - nearest;
+            }
         }
     }
 

@@ -28,7 +28,7 @@ import numpy as np
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.lanes import lane_shape, random_states, refuse_lanes
 from gpuscan.cuda.plan import KernelPlan, Place
-from gpuscan.cuda.prefix_tiling import MOST_BYTES, STEPS, THREADS, Tiling, slots_of, tiling_of
+from gpuscan.cuda.prefix_tiling import BLOCKS_PER_SM, MOST_BYTES, STEPS, THREADS, Tiling, slots_of, tiling_of
 from gpuscan.cuda.recurrences import find_stages
 from gpuscan.cuda.strategy import Strategy, refuse_dtypes, traffic_of
 from gpuscan.loop import Loop
@@ -40,8 +40,6 @@ reach most of its bandwidth; then nothing is won by more threads, and the work o
 LEAST_STEPS = 2048
 """A step of the thread team takes some 10 ns, however few the lanes; starting this team, waiting for the tile before
 and composing take some 10 us, about a thousand steps. A number of steps that is not known yet is taken to be larger."""
-
-BLOCKS_PER_SM = 4
 
 
 @final

@@ -14,7 +14,7 @@ from gpuscan.cuda.lane_arrays import LaneArray, LaneArrays
 from gpuscan.cuda.lanes import is_literal, operands_of, step_nodes
 from gpuscan.cuda.names import Names
 from gpuscan.cuda.plan import KernelPlan, row_of
-from gpuscan.cuda.prefix_tiling import kept_of, reads_of, slots_of, tiling_of
+from gpuscan.cuda.prefix_tiling import BLOCKS_PER_SM, kept_of, reads_of, slots_of, tiling_of
 from gpuscan.cuda.recurrences import Folded, Recurrence, Stage, find_stages, is_number
 from gpuscan.cuda.source import splice
 from gpuscan.graph import Variable
@@ -257,7 +257,7 @@ class _PrefixText:
                 *methods,
                 "};",
                 "",
-                f'extern "C" __global__ void __launch_bounds__({tiling.threads}) {KERNEL_NAME}(',
+                f'extern "C" __global__ void __launch_bounds__({tiling.threads}, {BLOCKS_PER_SM}) {KERNEL_NAME}(',
                 ",\n".join(f"    {text}" for text in declared) + ") {",
                 f"    Step step = {{{', '.join(p.name for p in self.arrays.parameters)}}};",
                 f"    gs::prefix_loop<{tiling.threads}, {tiling.steps}, {tiling.lanes}>(step, lanes, length, progress, "

@@ -17,6 +17,7 @@ from gpuscan.cuda.kernel import Kernel
 from gpuscan.cuda.prefix import LANES_PER_SM, LEAST_STEPS
 from gpuscan.cuda.strategies import STRATEGIES, choose
 from gpuscan.loop import bind_loop
+from tests.cuda.test_text import own_text
 
 H200 = KNOWN_GPUS["NVIDIA H200"]
 
@@ -35,12 +36,14 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def slow_first_tile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let all blocks run at once, and the first tile wait until the others can only wait for it."""
+def last_looks_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all blocks run at once, and of tiles that have published their maps the last look back first."""
     load = emulator.load
+    look, later = "look_back<Maps>(states, stage, at);", "for (long long i = chunk; i < 50; ++i) gpuscan_pause();"
 
     def slowly(kernel: Kernel, **_: Any) -> Any:
         source = kernel.source.replace("of.load();", "of.load(); if (of.chunk == 0) gpuscan_pause();")
+        source = source.replace(look, f"{later} {look}")
         assert source != kernel.source
         return load(replace(kernel, source=source), cooperative=True)
 
@@ -319,28 +322,28 @@ class TestStepByStep:
 
 
 class TestLookingBack:
-    @pytest.mark.usefixtures("slow_first_tile")
+    @pytest.mark.usefixtures("last_looks_first")
     @pytest.mark.parametrize(("lanes", "steps"), [(1, 40_000), (3, 14_000), (40, 1000)])
     def test_over_tiles_that_only_their_maps_are_known_of(self, lanes: int, steps: int) -> None:
         check_first_order("float64", "lane", steps, lanes)
 
-    @pytest.mark.usefixtures("slow_first_tile")
+    @pytest.mark.usefixtures("last_looks_first")
     def test_over_more_tiles_than_a_warp_has_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("gpuscan.cuda.prefix.BLOCKS_PER_SM", 10)
-        check_first_order("float64", "number", 88 * 40, 32)
+        check_first_order("float64", "number", 7000, 32)
 
-    @pytest.mark.usefixtures("slow_first_tile")
+    @pytest.mark.usefixtures("last_looks_first")
     def test_in_several_stages(self) -> None:
         TestStates().test_of_several_stages("emulator")
 
-    @pytest.mark.usefixtures("slow_first_tile")
+    @pytest.mark.usefixtures("last_looks_first")
     def test_over_tiles_that_go_step_by_step(self) -> None:
         TestStepByStep().test_growth_that_cancels("emulator")
         TestStepByStep().test_infinities_and_gaps("emulator")
 
     def test_a_run_repeats_whatever_was_published(self, request: pytest.FixtureRequest) -> None:
         one_by_one = check_first_order("float32", "step", 20_000, 1)
-        request.getfixturevalue("slow_first_tile")
+        request.getfixturevalue("last_looks_first")
         together = check_first_order("float32", "step", 20_000, 1)
         for a, b in zip(one_by_one, together, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -433,6 +436,21 @@ class TestChoice:
         f = gs.function([x], outs[0], device="emulator")
         f(normal(5))
         assert "draws follow each other" in f.plans[0].refusals["prefix"]
+
+
+def test_text(golden: Callable[[str, str], None]) -> None:
+    x, a, rate = gt.fmatrix("x"), gt.fvector("a"), gt.fscalar("rate")
+
+    def step(x: Any, a: Any, level: Any, total: Any, peak: Any, rate: Any) -> Any:
+        level = a * level + rate * (x - level)
+        return level, total + level * level, gt.maximum(peak, level), level - total
+
+    zeros = gt.zeros(3, "float32")
+    (level, total, peak, gap), _ = gs.scan(step, [x, a], [zeros, zeros, zeros, None], [rate], go_backwards=True)
+    f = gs.function([x, a, rate], [level, total[-1], peak[-2:], gap], device="emulator")
+    f(normal(9, 3, dtype="float32"), normal(9, dtype="float32"), np.float32(0.5))
+    assert teams(f) == ["prefix"]
+    golden("prefix.cu", own_text(f))
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_90"])
