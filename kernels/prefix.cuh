@@ -143,7 +143,7 @@ struct Multiplying : Rounding {  // likewise, and of numbers that vanish togethe
         else return true;
     }
 };
-struct Replacing : Harmless {
+struct Replacing : Rounding {
     template <class T>
     static __device__ __forceinline__ T of(T, T later) { return later; }
 };

@@ -15,8 +15,9 @@ What a run gives
 Integers, booleans, maxima and minima are exactly what the serial loop gives. Sums and linear recurrences of floats are
 rounded in another order: of ``s_t = a_t s_(t-1) + b_t`` the error stays below ``c t eps sum_j |a_t ... a_(j+1) b_j|``,
 the initial state being b_0, with a small c, as it does in the serial loop; of float32 steps are composed in float64. A
-run repeats to the last bit. Where the state shrinks by over 2^1022 within a tile (of float64; float32 cannot show it)
-and grows again, what was left of it is taken for 0.
+run repeats to the last bit. Two things differ at the ends of the range. A float64 state that shrinks by over 2^1022
+within a tile and grows again is taken to have been 0; and a float32 state that overflows on the way, but whose factors
+or terms bring it back into range, is infinite until its thread's steps end and not from then on.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class PrefixTeam(Strategy):
             return f"{lanes} lanes fill the GPU with a thread each; {enough} do"
         steps = loop.length.known if steps is None else steps
         if steps is not None and steps < LEAST_STEPS:
-            return f"{steps} steps are over sooner one by one; {LEAST_STEPS} are not"
+            return f"{steps} steps are done sooner one after the other; {LEAST_STEPS} are not"
         return None
 
     def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:

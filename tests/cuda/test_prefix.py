@@ -373,7 +373,7 @@ class TestChoice:
     def test_few_steps(self) -> None:
         plan = choose(self.loop(), H200, LEAST_STEPS - 1)
         assert plan.team == "thread"
-        assert "2047 steps are over sooner one by one" in plan.refusals["prefix"]
+        assert "2047 steps are done sooner one after the other" in plan.refusals["prefix"]
 
     def test_the_number_of_steps_of_the_call_decides(self, monkeypatch: pytest.MonkeyPatch) -> None:
         x = gt.lvector("x")
