@@ -258,6 +258,32 @@ class TestStates:
         check([x], [odd[-5:], total[-1]], whole(3000, 3, dtype="int64"), device=device)
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_random_loops(seed: int, device: str) -> None:
+    """Integers, so that results are equal: states of every form, some fed by the one before, over taps of sequences."""
+    rng = np.random.default_rng(seed)
+    steps, lanes = int(rng.choice([7, 700, 3000])), int(rng.choice([1, 5, 33, 70]))
+    taps = [sorted(rng.choice([-2, -1, 0, 1], 2, replace=False).tolist()) for _ in range(2)]
+    forms = rng.permutation(6)[:3]
+
+    def step(*given: Any) -> Any:
+        rows, states, factor = given[:4], given[4:7], given[7]
+        results: list[Any] = []
+        for form, s in zip(forms, states, strict=True):
+            b = sum(row * (i + 2) for i, row in enumerate(rows)) + sum(results)
+            chosen = gt.switch(rows[0] > 3, b, s + factor)
+            results.append([s + b, factor * s - b, gt.maximum(s, b), s ^ b, chosen, (s - b) * rows[0]][form])
+        return [*results, results[-1] * 2 - states[0]]
+
+    sequences = [gt.lmatrix("p"), gt.lmatrix("q")]
+    inputs = [*sequences, *(gt.lvector(f"s{i}") for i in range(3)), gt.lvector("factor")]
+    rows = [dict(input=v, taps=t) for v, t in zip(sequences, taps, strict=True)]
+    outs, _ = gs.scan(step, rows, [*inputs[2:5], None], inputs[5:], go_backwards=bool(seed % 2))
+    values = [rng.integers(-5, 9, (steps + 3, width)) for width in (lanes, 1)]
+    values += [rng.integers(-3, 4, lanes) for _ in range(4)]
+    check(inputs, [outs[0][-1], outs[1], outs[2][-2:], outs[3]], *values, device=device)
+
+
 class TestGradients:
     def test_of_a_linear_recurrence(self, device: str) -> None:
         x, a, h = gt.matrix("x"), gt.matrix("a"), gt.vector("h")
