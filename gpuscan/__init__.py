@@ -20,6 +20,7 @@ from gpuscan.compile import Function, In, Out, function
 from gpuscan.config import config
 from gpuscan.control import OpFromGraph
 from gpuscan.errors import (
+    DeviceMemoryError,
     DisconnectedInputError,
     DtypeError,
     GraphError,
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Constant",
+    "DeviceMemoryError",
     "DisconnectedInputError",
     "DtypeError",
     "Function",

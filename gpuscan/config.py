@@ -47,7 +47,6 @@ class Flag:
         return text == "True" if isinstance(self.default, bool) else text
 
 
-TEAM_PATTERN = r"auto|prefix|thread|warp|block|grid|host"
 DEVICE_PATTERN = r"auto|cpu|cuda(:\d+)?|emulator"
 
 FLAGS = {
@@ -64,7 +63,9 @@ FLAGS = {
         None, FUNCTION, "called after every node of a function that is not compiled: see gpuscan.cpu.eager"
     ),
     "gradient_memory": Flag("1e9", r"[0-9.e+]+", "bytes that the states of one loop with checkpoint='auto' may take"),
-    "strategy": Flag("auto", TEAM_PATTERN, "the team that runs every loop it can; auto is the fastest for each"),
+    "strategy": Flag(
+        "auto", "auto|thread|warp|block|grid|prefix|host", "team that carries a loop on CUDA if it can, for tests"
+    ),
     "cache_dir": Flag("", ".*", "folder of compiled kernels; empty for the user's cache folder"),
 }
 

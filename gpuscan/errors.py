@@ -31,6 +31,10 @@ class KernelError(RuntimeError):
     """A kernel cannot be compiled or run; where there is one, the message names its source and log on disk."""
 
 
+class DeviceMemoryError(KernelError, MemoryError):
+    """A device has no memory left for what a loop keeps."""
+
+
 class DisconnectedInputError(ValueError):
     """What is differentiated does not depend on what it is differentiated by."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -11,6 +12,16 @@ from gpuscan.config import DEVICE_PATTERN, config
 QUICK = frozenset(
     {"drop_barriers", "merge_equal", "count_steps", "keep_last", "drop_unread"}
 )  # what "fast_compile" leaves of the rewrites
+REWRITES: dict[str, None] = {}
+"""The names of all rewrites, in their order; `gpuscan.rewrite` fills it when it is imported."""
+
+FOREIGN = frozenset(
+    {"fusion", "inplace", "merge", "blas", "BlasOpt", "canonicalize", "stabilize", "specialize", "scan", "gpuarray"}
+    | {"fast_run", "fast_compile", "cxx_only", "elemwise_fusion", "local_elemwise_fusion", "constant_folding"}
+    | {"scan_pushout", "scan_save_mem", "scan_merge", "scan_make_inplace", "ShapeOpt", "uncanonicalize"}
+)
+"""Names that programs written for Theano and its successors leave out or take in; they mean nothing here."""
+
 OPTIMIZERS = ("fast_run", "fast_compile", "None")
 
 
@@ -26,8 +37,8 @@ class Mode:
     optimizer : str
         ``fast_run`` for all rewrites, ``fast_compile`` for those that take next to no time, ``None`` for none.
     excluded, included : frozenset of str
-        Rewrites to leave out of those, and to take besides. Names that are no rewrite's mean nothing, so that a
-        program that leaves out one of another library's rewrites runs.
+        Rewrites to leave out of those, and to take besides. The best known names of Theano's and PyTensor's rewrites,
+        `FOREIGN`, mean nothing, so that programs with them run; any other unknown name is an error.
     eager : bool
         Whether to run step by step in Python, for a debugger to look at.
     """
@@ -45,6 +56,7 @@ class Mode:
             )
         if str(self.optimizer) not in OPTIMIZERS:
             raise ValueError(f"Mode: optimizer must be one of {', '.join(OPTIMIZERS)}; found {self.optimizer!r}")
+        check_rewrites((self.excluded | self.included) - FOREIGN, "Mode")
 
     def excluding(self, *names: str) -> Mode:
         """Return a mode that leaves out the rewrites of these names."""
@@ -63,6 +75,12 @@ class Mode:
         if rewrite in self.excluded or rewrite in self.included:
             return rewrite in self.included
         return self.optimizer == "fast_run" or (self.optimizer == "fast_compile" and rewrite in QUICK)
+
+
+def check_rewrites(names: Iterable[str], what: str) -> None:
+    """Raise ValueError, listing all rewrites, if one of `names` is no rewrite's; `what` said it."""
+    if unknown := sorted(name for name in names if name not in REWRITES):
+        raise ValueError(f"{what}: there is no rewrite {unknown[0]!r}; there are {', '.join(REWRITES)}")
 
 
 NAMED = {

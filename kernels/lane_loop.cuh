@@ -1,31 +1,35 @@
-// One thread carries one lane through all steps, its state in registers.
+// A team carries one lane through all steps; of a loop without states, whose steps do not wait for each other, through
+// some of them.
 //
 // The generated struct Step supplies, for the lane it was begun with:
-//   struct Row                        what one step reads of the sequences
+//   struct Row                        what one step reads of the sequences ahead of its use
 //   void begin(long long lane)        loads the initial state and what does not change
 //   void read(long long t, Row&)      loads the rows of step t
-//   void advance(long long t, Row)    computes step t and writes what is kept of it
+//   bool advance(long long t, Row)    computes step t and writes what is kept of it; whether to go on
 //   void finish()                     writes the final values
 #pragma once
 #include "base.cuh"
 
 // Rows are loaded AHEAD steps before they are needed: a load from device memory takes 500 to 800 clocks, a pointwise
 // step often under 50, and the steps of one lane depend on each other, so that nothing else would hide the wait.
+// Runs every STRIDE-th step from `first` on; returns how many steps there were in all when it ended.
 template <int AHEAD, class Step>
-__device__ __forceinline__ void lane_loop(Step& step, long long length) {
+__device__ __forceinline__ long long lane_loop(Step& step, long long length, long long first = 0, long long stride = 1) {
     typename Step::Row rows[AHEAD];
 #pragma unroll
     for (int i = 0; i < AHEAD; ++i) {
-        if (i < length) step.read(i, rows[i]);
+        if (first + i * stride < length) step.read(first + i * stride, rows[i]);
     }
-    for (long long t = 0; t < length; t += AHEAD) {
+    for (long long start = first; start < length; start += AHEAD * stride) {
         // Unrolled, so that rows[i] is a register.
 #pragma unroll
         for (int i = 0; i < AHEAD; ++i) {
-            if (t + i >= length) break;
+            long long const t = start + i * stride, later = t + AHEAD * stride;
+            if (t >= length) break;
             typename Step::Row const row = rows[i];
-            if (t + i + AHEAD < length) step.read(t + i + AHEAD, rows[i]);
-            step.advance(t + i, row);
+            if (later < length) step.read(later, rows[i]);
+            if (!step.advance(t, row)) return t + 1;
         }
     }
+    return length;
 }

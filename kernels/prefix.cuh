@@ -35,21 +35,8 @@
 
 namespace gs {
 
-// ---- words: what threads hand to each other, 8 bytes whatever the type. A state is handed on as it was composed, not
-// rounded to its own type
-
-template <class T>
-__device__ __forceinline__ unsigned long long to_word(T x) {
-    if constexpr (IsFloat<T>::value) return (unsigned long long)__double_as_longlong(double(x));
-    else return (unsigned long long)x;
-}
-template <class T>
-__device__ __forceinline__ T from_word(unsigned long long word) {
-    if constexpr (IsFloat<T>::value) return T(__longlong_as_double((long long)word));
-    else return T(word);
-}
-
-// ---- maps: what some steps do to a state. then() is this map and a later one after it
+// ---- maps: what some steps do to a state. then() is this map and a later one after it. pack() and unpack() are for
+// other threads; a state is handed on as it was composed, not rounded to its own type
 
 // What maps of a state are composed in: sums of float32 lose nothing by being taken in another order.
 template <class T>
@@ -82,8 +69,8 @@ struct Affine {  // scale * state + offset
         else return true;
     }
     __device__ __forceinline__ void pack(unsigned long long* to) const {
-        to[0] = to_word(scale);
-        to[1] = to_word(offset);
+        to[0] = word_of(scale);
+        to[1] = word_of(offset);
     }
     __device__ __forceinline__ void unpack(unsigned long long const* from) {
         scale = from_word<Number>(from[0]);
@@ -103,7 +90,7 @@ struct Fold {
     __device__ __forceinline__ Number of(Number state) const { return Number(Operation::of(state, operand)); }
     __device__ __forceinline__ bool safe() const { return Operation::safe(operand); }
     __device__ __forceinline__ bool takes(Number state) const { return Operation::takes(state); }
-    __device__ __forceinline__ void pack(unsigned long long* to) const { to[0] = to_word(operand); }
+    __device__ __forceinline__ void pack(unsigned long long* to) const { to[0] = word_of(operand); }
     __device__ __forceinline__ void unpack(unsigned long long const* from) { operand = from_word<Number>(from[0]); }
 };
 
@@ -155,14 +142,14 @@ struct Part {
     static constexpr int words = Map::words;
     Map map;
     __device__ __forceinline__ unsigned long long of(unsigned long long state) const {
-        return to_word(map.of(from_word<Number>(state)));
+        return word_of(map.of(from_word<Number>(state)));
     }
     __device__ __forceinline__ bool takes(unsigned long long state) const {
         return map.takes(from_word<Number>(state));
     }
     template <class State>
     static __device__ __forceinline__ unsigned long long pack_state(State const& state) {
-        return to_word(Number(state.*FIELD));
+        return word_of(Number(state.*FIELD));
     }
     template <class State>
     static __device__ __forceinline__ void unpack_state(State& state, unsigned long long word) {

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import cpu_loops, first_call, gradients, language, memory
+from benchmarks import cpu_loops, first_call, gradients, language, memory, whole_arrays
 from benchmarks.seed_examples import PROGRAMS
 
 
@@ -43,3 +43,8 @@ def test_gradients(capsys):
 def test_language(capsys):
     language.main(["--fewer", "1000", "--repeats", "1"])
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_whole_arrays(capsys):
+    whole_arrays.main(["--fewer", "1000", "--repeats", "1"])
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(whole_arrays.PROGRAMS)

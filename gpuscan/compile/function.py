@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, TextIO, final
 
 import numpy as np
@@ -30,7 +31,7 @@ from gpuscan.errors import LoopError, ShapeError
 from gpuscan.graph import Graph, SharedVariable, TensorType, Variable, operators, substitute
 from gpuscan.host import LoopProfile
 from gpuscan.mode import Mode, get_mode
-from gpuscan.rewrite import MEANING, optimise
+from gpuscan.rewrite import MEANING, Pass, PassRun, describe, loop_costs, optimise
 
 PLACEMENTS = ("auto", "host", "device")
 
@@ -104,6 +105,7 @@ def function(
     KernelError
         If the device cannot be used.
     """
+    started = perf_counter()
     given = read_inputs(inputs, allow_input_downcast)
     variables = [i.variable for i in given]
     if placement not in PLACEMENTS:
@@ -125,9 +127,18 @@ def function(
         device=asked_device(device, mode, graph),
         placement=placement,
         name=name,
+        written=loop_costs(graph),
     )
-    passes = MEANING if recipe.mode.eager else None
-    return make(replace(recipe, graph=optimise(recipe.graph, recipe.mode, passes)))
+    compiled = make(_rewritten(recipe, MEANING if recipe.mode.eager else None))
+    compiled.compile_seconds = perf_counter() - started
+    return compiled
+
+
+def _rewritten(recipe: Recipe, passes: Sequence[Pass] | None = None) -> Recipe:
+    """Return a recipe with its graph after the passes, and what they did."""
+    runs: list[PassRun] = []
+    graph = optimise(recipe.graph, recipe.mode, passes, runs)
+    return replace(recipe, graph=graph, rewrites=(*recipe.rewrites, *runs))
 
 
 def _mode(mode: Mode | str | None) -> Mode:
@@ -160,9 +171,12 @@ class Function:
         Where it runs.
     name : str or None
         For people.
+    compile_seconds : float or None
+        How long `function` took; None for a copy.
     """
 
     def __init__(self, recipe: Recipe, program: Program) -> None:
+        self.compile_seconds: float | None = None
         self.inputs = tuple(i.variable for i in recipe.inputs)
         self.name = recipe.name
         self._recipe = recipe
@@ -247,16 +261,22 @@ class Function:
             )
         return self._program.keep(array)
 
-    def explain(self, file: TextIO | str | None = None) -> str | None:
+    def explain(self, file: TextIO | str | None = None, *, rewrites: bool = False) -> str | None:
         """Print how each loop runs: which kernel, where its state lives, and why nothing faster was chosen.
 
         Parameters
         ----------
         file : text file or "str", optional
             Where to print to, standard output by default; "str" returns the text.
+        rewrites : bool
+            Whether to say too how long each rewrite took, and which of them changed what a loop costs: nodes and matrix
+            products of its step, histories that it keeps.
         """
-        measured = [f"profile of {p}" for p in self.profile]
-        text = "\n".join([f"{self._title()} takes {self._takes}", *self._program.explain(), *measured]) + "\n"
+        lines = [f"{self._title()} takes {self._takes}", *self._program.explain()]
+        lines += [f"profile of {p}" for p in self.profile]
+        if rewrites:
+            lines += describe(self._recipe.written, self._recipe.rewrites, self.compile_seconds)
+        text = "\n".join(lines) + "\n"
         if file == "str":
             return text
         print(text, end="", file=sys.stdout if file is None or isinstance(file, str) else file)
@@ -310,8 +330,8 @@ class Function:
         recipe = replace(recipe, name=name or self.name)
         if delete_updates and recipe.updated:
             outputs = recipe.graph.outputs[: len(recipe.graph.outputs) - len(recipe.updated)]
-            smaller = optimise(Graph(recipe.graph.parameters, outputs), recipe.mode)
-            return make(replace(recipe, graph=smaller, updated=()))
+            smaller = replace(recipe, graph=Graph(recipe.graph.parameters, outputs), updated=())
+            return make(_rewritten(smaller))
         return Function(recipe, self._program) if share_memory else make(recipe)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -323,6 +343,11 @@ class Function:
     def profile(self) -> tuple[LoopProfile, ...]:
         """Calls, steps and seconds of each loop that is profiled."""
         return tuple(self._program.profiles())
+
+    @property
+    def plan(self) -> tuple[Any, ...]:
+        """The same as `plans`: what `explain` prints, as objects."""
+        return self.plans
 
     @property
     def plans(self) -> tuple[Any, ...]:

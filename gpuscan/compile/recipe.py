@@ -11,6 +11,7 @@ from gpuscan.compile.ends import Input
 from gpuscan.errors import DtypeError
 from gpuscan.graph import Graph, SharedVariable
 from gpuscan.mode import Mode
+from gpuscan.rewrite import Cost, PassRun
 
 
 @final
@@ -38,6 +39,10 @@ class Recipe:
         Where outputs are.
     name : str or None
         For people.
+    written : mapping of str to Cost
+        What each loop cost before the rewrites.
+    rewrites : tuple of PassRun
+        What was done to the graph.
     """
 
     inputs: tuple[Input, ...]
@@ -49,6 +54,8 @@ class Recipe:
     device: str | None
     placement: str
     name: str | None
+    written: Mapping[str, Cost]
+    rewrites: tuple[PassRun, ...] = ()
 
     def with_own_defaults(self) -> Recipe:
         """Return the recipe of a copy, whose inputs' own values change without those of the original changing."""

@@ -38,7 +38,7 @@ class IfElse(Nested):
         return IfElse(then, otherwise, self.title)
 
     def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
-        sides = (_side_types(graph, [v.type for v in inputs[1:]]) for graph in self.graphs)
+        sides = (_side_types(graph, inputs[1:]) for graph in self.graphs)
         return [_either(a, b) for a, b in zip(*sides, strict=True)]
 
     def sections(self) -> Iterator[tuple[str, list[Variable]]]:
@@ -48,10 +48,10 @@ class IfElse(Nested):
         yield "returns", list(self.otherwise.outputs)
 
 
-def _side_types(graph: Graph, types: Sequence[TensorType]) -> list[TensorType]:
+def _side_types(graph: Graph, arguments: Sequence[Variable]) -> list[TensorType]:
     """Return the types that a side returns, as far as they are known if it cannot run: then it is not to be chosen."""
     try:
-        return graph.result_types(types)
+        return graph.result_types(arguments)
     except (ShapeError, LoopError):
         return [v.type for v in graph.outputs]
 

@@ -45,7 +45,7 @@ class GraphCall(Nested):
         return GraphCall(graph, self.inline, self.title)
 
     def infer(self, inputs: Sequence[Variable]) -> Sequence[TensorType]:
-        return self.graph.result_types([v.type for v in inputs])
+        return self.graph.result_types(inputs)
 
     def sections(self) -> Iterator[tuple[str, list[Variable]]]:
         yield "takes", list(self.graph.parameters)

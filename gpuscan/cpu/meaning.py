@@ -7,19 +7,17 @@ code says.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from gpuscan.graph import Apply, Constant, Graph, Variable
-from gpuscan.host import NUMPY, write_function
-from gpuscan.host.writer import WORD_BEFORE_CALL
+from gpuscan.host import row_function, write_function
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.guards import Assert, Print, SpecifyShape, checked, of_shape, printed
 from gpuscan.tensor.indexing import SLOT, At, Index, New, Pattern, Range, WriteIndex, with_slots
-from gpuscan.tensor.pointwise import POINTWISE, Cast, Pointwise
+from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.reduction import Reduce
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack
@@ -59,21 +57,10 @@ def _generated(node: Apply, inputs: Sequence[Array]) -> list[Any]:
 # ---- pointwise ----
 
 
-@cache
-def _row(row: str) -> Callable[..., Any]:
-    """Return an operation of the table as a function."""
-    spec = POINTWISE[row]
-    operands = [f"operand_{i}" for i in range(spec.arity)]
-    text = spec.numpy.format(*operands)
-    names = {name: NUMPY.lookup(name) for name in WORD_BEFORE_CALL.findall(text)}
-    function: Callable[..., Any] = eval(f"lambda {', '.join(operands)}: {text}", names)  # the table's own text
-    return function
-
-
 @meaning(Pointwise)
 def _pointwise(op: Pointwise, node: Apply, *operands: Array) -> Any:
     dtypes, _ = op.dtypes(node.inputs)
-    return _row(op.row)(*(x.astype(dtype) for x, dtype in zip(operands, dtypes, strict=True)))
+    return row_function(op.row)(*(x.astype(dtype) for x, dtype in zip(operands, dtypes, strict=True)))
 
 
 @meaning(Cast)

@@ -7,6 +7,8 @@ from typing import Any, final
 
 import numpy as np
 
+from gpuscan.cpu.at_once import AtOnce, write_scan
+from gpuscan.cpu.memory import keep_freed_memory
 from gpuscan.errors import counted
 from gpuscan.graph import Apply, Graph, Nested, sorted_nodes
 from gpuscan.host import LoopProfile, write_function
@@ -27,8 +29,9 @@ class CpuProgram:
     device = "cpu"
 
     def __init__(self, graph: Graph) -> None:
+        keep_freed_memory()
         self.graph = graph
-        self.function = write_function(graph)
+        self.function = write_function(graph, write_scan=write_scan)
 
     def __call__(self, arguments: Sequence[Any]) -> list[Any]:
         """Return the outputs for the parameters' values: NumPy arrays, and NumPy scalars for those of rank 0."""
@@ -68,6 +71,8 @@ def _explain(nodes: Iterable[Apply], indent: str = "") -> Iterator[str]:
         if isinstance(node.op, Scan):
             loop = open_loop(node)
             yield from (indent + line for line in _explain_loop(loop))
+            if (at_once := AtOnce.of(node)) is not None:
+                yield f"{indent}  many steps at a time, where values of a step have up to {at_once.widest} elements"
             if loop.options.keep_buffers and not indent:
                 yield "  keeps its buffers for the next call"
             yield from _explain(sorted_nodes(loop.outputs, loop.reads), indent + "  ")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gpuscan.cuda import recording
 from gpuscan.cuda.launch import require_cupy
 from gpuscan.host import ArrayModule
 from gpuscan.host.special import log1mexp
@@ -87,6 +88,13 @@ def empty(shape: Sequence[int], dtype: npt.DTypeLike, device: int | None = None)
     """Return a new CuPy array with anything in it, on the GPU of that index or on the current one."""
     with device_scope(device):
         return require_cupy().empty(tuple(shape), dtype=dtype)
+
+
+def free_memory(index: int) -> int:
+    """Return the bytes that are free on GPU `index`: the driver's, and those that CuPy keeps for new arrays."""
+    cupy = require_cupy()
+    with device_scope(index):
+        return int(cupy.cuda.runtime.memGetInfo()[0]) + int(cupy.get_default_memory_pool().free_bytes())
 
 
 def wait(index: int) -> None:
@@ -176,6 +184,11 @@ CUPY = ArrayModule(
     ("cupy", "cupyx.scipy.special", "cupy.linalg"),
     {
         "add_at": _add_at,
+        "matmul": recording.matmul,
+        "asarray": recording.asarray,
+        "array": recording.array,
+        "concatenate": recording.concatenate,
+        "stack": recording.stack,
         "s_": np.s_,
         "abs": abs,
         "log1mexp": log1mexp,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpuscan.cuda.kernel import Kernel
+from gpuscan.cuda.reports import MOST_CODES, Failure
+from gpuscan.errors import KernelError
 from gpuscan.loop import Result
 
 # ---- where the arguments of a kernel come from ----
@@ -59,7 +61,37 @@ class Scratch:
         return self.count + self.per_step * -(-steps // self.span)
 
 
-Origin = Source | Output | Number | Steps | LastRow | Scratch
+@dataclass(frozen=True)
+class Report:
+    """One word of uint64, 0 at first, in which the kernel says what failed: see ``kernels/report.cuh``."""
+
+
+@dataclass(frozen=True)
+class StepsRun:
+    """One word of int64 in which the kernel of a loop with a condition says how many steps ran."""
+
+
+@dataclass(frozen=True)
+class Strides:
+    """How many teams share the steps of a lane: as many as steps, but no more than make `teams` with all `lanes`."""
+
+    lanes: int
+    teams: int
+
+    def count(self, steps: int) -> int:
+        """Return how many for so many steps."""
+        return max(min(steps, self.teams // max(self.lanes, 1)), 1)
+
+
+Origin = Source | Output | Number | Steps | LastRow | Scratch | Report | StepsRun | Strides
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one record of a loop lives while the loop runs."""
+
+    record: str
+    where: str
 
 
 @dataclass(frozen=True)
@@ -73,11 +105,18 @@ class BoundKernel:
     origins : tuple
         For each parameter, where its argument comes from.
     grid, block : int
-        Blocks, and threads of a block.
+        Blocks where a lane has one team, and threads of a block.
     shared_bytes : int
         Dynamic shared memory of a block.
     cooperative : bool
         Whether all blocks must run at the same time, because they wait for each other.
+    messages : tuple of Failure
+        What each code means that the kernel may report. With any, one of the origins is a `Report`, and the host waits
+        for the kernel after each launch, to read it.
+    places : tuple of Place
+        Where the loop's records live while it runs.
+    teams_per_block : int
+        How many lanes a block carries at once.
     """
 
     kernel: Kernel
@@ -86,3 +125,19 @@ class BoundKernel:
     block: int
     shared_bytes: int = 0
     cooperative: bool = False
+    messages: tuple[Failure, ...] = ()
+    places: tuple[Place, ...] = ()
+    teams_per_block: int = 1
+
+    def blocks(self, steps: int) -> int:
+        """Return how many blocks a launch of so many steps has."""
+        strides = next((origin for origin in self.origins if isinstance(origin, Strides)), None)
+        if strides is None or not self.grid:
+            return self.grid
+        return -(-strides.lanes * strides.count(steps) // self.teams_per_block)
+
+    def __post_init__(self) -> None:
+        if bool(self.messages) != (Report() in self.origins):
+            raise KernelError(f"kernel {self.kernel.name!r} has messages and a parameter to report by, or neither")
+        if len(self.messages) > MOST_CODES:
+            raise KernelError(f"kernel {self.kernel.name!r} has {len(self.messages)} messages, more than {MOST_CODES}")

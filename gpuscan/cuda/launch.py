@@ -123,6 +123,11 @@ def resources(kernel: Kernel, arch: str, *, contract: bool = True) -> Resources:
     return read_resources(compile_kernel(kernel, arch, contract=contract).log, kernel.name)
 
 
+def arch_of(gpu: GPU) -> str:
+    """Return the architecture to compile for on a GPU: the newest that it runs and NVRTC knows."""
+    return choose_arch(gpu.capability, _nvrtc().getSupportedArchs())
+
+
 def _nvrtc() -> Any:
     """CuPy's module for NVRTC, with the library loaded."""
     nvrtc = require_cupy().cuda.nvrtc
@@ -307,7 +312,7 @@ def load(
     cupy = require_cupy()
     gpu = describe_gpu(index)
     nvrtc = _nvrtc()
-    arch = choose_arch(gpu.capability, nvrtc.getSupportedArchs())
+    arch = arch_of(gpu)
     compiled = compile_kernel(kernel, arch, contract=contract)
     with cupy.cuda.Device(index):
         try:

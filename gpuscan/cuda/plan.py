@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gpuscan.cuda.binding import Place
+from gpuscan.cuda.estimate import Estimate
+from gpuscan.cuda.step.body import InnerLoop
+from gpuscan.cuda.step.lanes import Lanes
+from gpuscan.cuda.step.partial import Total
+from gpuscan.cuda.step.team import ONE_THREAD, Team
 from gpuscan.graph import Variable
 from gpuscan.loop import Loop
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one record of a loop lives while the loop runs."""
-
-    record: str
-    where: str
 
 
 @dataclass(frozen=True)
@@ -40,49 +38,74 @@ class KernelPlan:
     Attributes
     ----------
     team : str
-        Which threads carry a lane: ``thread``, ``prefix``, or ``host`` where no kernel takes the loop.
+        Which threads carry a lane, or ``host`` where no kernel takes the loop.
     loop : Loop
         What is planned, open, with concrete shapes but for the number of steps.
-    lanes : tuple of int
-        Sizes of the axes along which nothing is mixed.
-    block : int
-        Threads of a block.
-    blocks : int
-        Number of blocks; 0 for as many as give each lane a thread.
+    opened : InnerLoop or None
+        The same with everything inside its step opened; None for ``host``.
+    lanes : Lanes or None
+        The axes along which nothing is mixed, so that each position along them has a team.
+    shape : Team
+        How many threads carry a lane, and how they divide it.
+    random : frozenset of Variable
+        The values that are random states.
+    totals : tuple of Total
+        The states that only add up, of which each team has a share.
     ahead : int
-        How many steps before their use the rows of sequences are loaded; 0 where a tile of them is.
+        How many steps before their use the rows of sequences are loaded.
     places : tuple of Place
         Where each record lives.
     traffic : Traffic
         Bytes through device memory.
+    estimate : Estimate or None
+        How long a step takes, roughly, and what bounds it.
+    teams_to_fill : int
+        How many teams keep the whole GPU busy.
     refusals : mapping of str to str
-        Why each faster team was refused.
+        Why each other team was not taken.
     """
 
     team: str
     loop: Loop
-    lanes: tuple[int, ...] = ()
-    block: int = 0
-    blocks: int = 0
+    opened: InnerLoop | None = None
+    lanes: Lanes | None = None
+    shape: Team = ONE_THREAD
+    random: frozenset[Variable] = frozenset()
+    totals: tuple[Total, ...] = ()
     ahead: int = 1
     places: tuple[Place, ...] = ()
     traffic: Traffic = Traffic(0, 0)
+    estimate: Estimate | None = None
+    teams_to_fill: int = 1
     refusals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lane_count(self) -> int:
         """Number of lanes."""
-        count = 1
-        for size in self.lanes:
-            count *= size
-        return count
+        return self.lanes.count if self.lanes is not None else 1
+
+    @property
+    def block(self) -> int:
+        """Threads of a block."""
+        return self.shape.block
 
     @property
     def grid(self) -> int:
         """Number of blocks."""
-        if self.blocks:
-            return self.blocks
-        return -(-self.lane_count // self.block) if self.block else 0
+        if self.team in ("grid", "prefix"):
+            return self.shape.blocks
+        return -(-self.lane_count // self.shape.per_block)
+
+    @property
+    def over_steps(self) -> bool:
+        """Whether steps run side by side, as they do not wait for each other."""
+        return self.team not in ("grid", "prefix", "host") and not self.loop.states and self.loop.stop is None
+
+    def headline(self) -> str:
+        """Say in a few words who carries what."""
+        who = {"thread": "a thread", "warp": "a warp", "block": f"a block of {self.block} threads"}
+        each = who.get(self.team, f"a grid of {self.shape.blocks} blocks of {self.block} threads")
+        return f"a lane {each}, rows loaded {self.ahead} steps ahead"
 
     def explain(self) -> Iterator[str]:
         """Yield lines that say all of this."""
@@ -91,18 +114,36 @@ class KernelPlan:
             yield f"{title}: driven from the host, one array operation a node a step"
         else:
             yield f"{title}: one kernel launch, team {self.team}"
-            yield f"  lanes {self._shape()}: {self.lane_count}, grid {self.grid} x block {self.block}"
-            if self.loop.sequences and self.ahead:
-                yield f"  rows of sequences are loaded {self.ahead} steps ahead"
+            if self.over_steps:
+                yield "  no state is carried: steps run side by side, like lanes"
+            yield f"  lanes {self._shape()}: {self.lane_count}, grid {self.grid} x block {self.block}{self._divided()}"
         for place in self.places:
             yield f"  {place.record}: {place.where}"
         if self.team != "host":
             yield f"  device memory: {self.traffic.once} bytes a call and {self.traffic.per_step} bytes a step"
+        if self.estimate is not None:
+            yield f"  a step takes about {seconds_text(self.estimate.seconds)}, bound by {self.estimate.bound}"
         for team, reason in self.refusals.items():
             yield f"  not team {team}: {reason}"
 
+    def _divided(self) -> str:
+        """Say how a lane's elements are divided."""
+        if self.shape.threads == 1:
+            return ""
+        parts = f", {self.shape.parts} threads to each" if self.shape.parts > 1 else ""
+        return f"; elements dealt out to {self.shape.ranks}{parts}"
+
     def _shape(self) -> str:
-        return " x ".join(map(str, self.lanes)) or "of a scalar"
+        sizes = self.lanes.sizes if self.lanes is not None else ()
+        return " x ".join(map(str, sizes)) or "of a scalar"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time in a unit that suits it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
 
 
 def row_of(variable: Variable) -> tuple[int, ...]:

@@ -24,15 +24,18 @@ from __future__ import annotations
 
 from typing import final
 
-import numpy as np
-
+from gpuscan.cuda.estimate import estimate_prefix
 from gpuscan.cuda.gpu import GPU
-from gpuscan.cuda.lanes import lane_shape, random_states, refuse_lanes
-from gpuscan.cuda.plan import KernelPlan, Place
-from gpuscan.cuda.prefix_tiling import BLOCKS_PER_SM, MOST_BYTES, STEPS, THREADS, Tiling, slots_of, tiling_of
-from gpuscan.cuda.recurrences import find_stages
-from gpuscan.cuda.strategy import Strategy, refuse_dtypes, traffic_of
-from gpuscan.loop import Loop
+from gpuscan.cuda.plan import KernelPlan
+from gpuscan.cuda.prefix_tiling import BLOCKS_PER_SM, MOST_BYTES, STEPS, THREADS, slots_of, tiling_of
+from gpuscan.cuda.recurrences import HANDED_ON, find_stages
+from gpuscan.cuda.step.analysis import Analysis, refuse_any_team
+from gpuscan.cuda.step.body import operands_of
+from gpuscan.cuda.step.team import Team
+from gpuscan.cuda.strategy import Strategy, traffic_of
+from gpuscan.tensor.creation import Arange, Eye
+from gpuscan.tensor.pointwise import Cast, Pointwise
+from gpuscan.tensor.shaping import DimShuffle, Reshape
 
 LANES_PER_SM = 128
 """With this many lanes for each SM a thread a lane has all the GPU's arithmetic at work and enough loads under way to
@@ -41,6 +44,9 @@ reach most of its bandwidth; then nothing is won by more threads, and the work o
 LEAST_STEPS = 2048
 """A step of the thread team takes some 10 ns, however few the lanes; starting this team, waiting for the tile before
 and composing take some 10 us, about a thousand steps. A number of steps that is not known yet is taken to be larger."""
+
+OPS = (Pointwise, Cast, DimShuffle, Reshape, Arange, Eye, *HANDED_ON)
+"""What a step may consist of: of one element of every operand all of them make one element."""
 
 
 @final
@@ -54,54 +60,52 @@ class PrefixTeam(Strategy):
 
     team = "prefix"
 
-    def refuse(self, loop: Loop, gpu: GPU) -> str | None:
-        if loop.stop is not None:
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        if loop.loop.stop is not None:
             return "the loop stops on a condition"
-        if (reason := refuse_dtypes(loop)) or (reason := refuse_lanes(loop)):
+        if not loop.loop.states:
+            return "no state is carried: steps need not wait for each other"
+        if (reason := refuse_any_team(loop) or _refuse_step(loop)) is not None:
             return reason
-        if random_states(loop):
-            return "draws follow each other"
-        stages = find_stages(loop)
+        stages = find_stages(loop.loop)
         if isinstance(stages, str):
             return stages
-        if (size := slots_of(loop).size * THREADS * STEPS[-1]) > MOST_BYTES:
+        if (size := slots_of(loop.loop).size * THREADS * STEPS[-1]) > MOST_BYTES:
             return f"a block's rows take {size} bytes of shared memory; there is room for {MOST_BYTES}"
         return None
 
-    def decline(self, loop: Loop, gpu: GPU, steps: int | None) -> str | None:
-        lanes = int(np.prod(lane_shape(loop), dtype=np.int64))
+    def decline(self, loop: Analysis, gpu: GPU, steps: int | None) -> str | None:
+        lanes = loop.lanes.count
         if lanes >= (enough := LANES_PER_SM * gpu.sms):
             return f"{lanes} lanes fill the GPU with a thread each; {enough} do"
-        steps = loop.length.known if steps is None else steps
+        steps = loop.loop.length.known if steps is None else steps
         if steps is not None and steps < LEAST_STEPS:
             return f"{steps} steps are done sooner one after the other; {LEAST_STEPS} are not"
         return None
 
-    def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:
-        lanes = lane_shape(loop)
-        tiling = tiling_of(loop)
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        lanes, traffic = loop.lanes.count, traffic_of(loop.loop)
+        tiling = tiling_of(loop.loop, lanes)
         return KernelPlan(
             team=self.team,
-            loop=loop,
-            lanes=lanes,
-            block=tiling.threads,
-            blocks=gpu.sms * BLOCKS_PER_SM if 0 not in lanes else 0,
-            ahead=0,
-            places=tuple(_places(loop, tiling)),
-            traffic=traffic_of(loop),
+            loop=loop.loop,
+            opened=loop.opened,
+            lanes=loop.lanes,
+            shape=Team("thread", block=tiling.threads, blocks=gpu.sms * BLOCKS_PER_SM if lanes else 0),
+            traffic=traffic,
+            estimate=estimate_prefix(loop, tiling.span, gpu, traffic.per_step),
         )
 
 
-def _places(loop: Loop, tiling: Tiling) -> list[Place]:
-    stages = find_stages(loop)
-    assert not isinstance(stages, str)
-    tile = f"tiles of {tiling.span} steps by {tiling.lanes} lanes"
-    places = [Place(s.name, f"rows read once from device memory, {tile} in shared memory") for s in loop.sequences]
-    for k, stage in enumerate(stages, 1):
-        for r in stage:
-            places.append(Place(r.state.name, f"a register, known before each tile after look-back {k}"))
-    places += [Place(n.name, "a register, read once a tile") for n in loop.non_sequences]
-    for result in loop.results:
-        how = "written after each tile" if result.kind in ("history", "last") else "written after the last step"
-        places.append(Place(f"{result}", how))
-    return places
+def _refuse_step(loop: Analysis) -> str | None:
+    if loop.random:
+        return "draws follow each other"
+    if loop.totals:
+        return f"state {loop.totals[0].state!r} adds up over lanes"
+    for node in loop.nodes():
+        if not isinstance(node.op, OPS):
+            return f"{node.op} is no arithmetic on one element (made at {node.where})"
+    for v in (*loop.loop.outputs, *(v for node in loop.nodes() for v in (*operands_of(node), *node.outputs))):
+        if (count := loop.elements(v)) > 1:
+            return f"a lane has {count} elements of {v!r}"
+    return None

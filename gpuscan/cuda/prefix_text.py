@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
-from dataclasses import replace
+from typing import NoReturn
 
-from gpuscan.cuda.binding import BoundKernel, LastRow, Output, Scratch, Source, Steps
-from gpuscan.cuda.binding import Number as Fixed
-from gpuscan.cuda.expressions import expression, literal
+from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Place, Scratch, Source, Steps
 from gpuscan.cuda.kernel import C_TYPES, Kernel
-from gpuscan.cuda.lane_arrays import LaneArray, LaneArrays
-from gpuscan.cuda.lanes import is_literal, operands_of, step_nodes
 from gpuscan.cuda.names import Names
-from gpuscan.cuda.plan import KernelPlan, row_of
+from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.prefix_tiling import BLOCKS_PER_SM, kept_of, reads_of, slots_of, tiling_of
 from gpuscan.cuda.recurrences import Folded, Recurrence, Stage, find_stages, is_number
 from gpuscan.cuda.source import splice
-from gpuscan.graph import Variable
-from gpuscan.loop import Emit, Loop, Result, Sequence, State
+from gpuscan.cuda.step.body import Body, needed_nodes
+from gpuscan.cuda.step.literals import is_literal
+from gpuscan.cuda.step.loops import write_body
+from gpuscan.cuda.step.memory import Region
+from gpuscan.cuda.step.parameters import Parameters
+from gpuscan.cuda.step.rows import row_of_array, step_row
+from gpuscan.cuda.step.struct import indented, method, one_line
+from gpuscan.cuda.step.team import ONE_THREAD
+from gpuscan.cuda.step.values import Text, Value
+from gpuscan.cuda.step.writer import Writer
+from gpuscan.graph import Variable, sorted_nodes
+from gpuscan.loop import NonSequence, Result, Sequence, State
 from gpuscan.tensor.pointwise import POINTWISE
 
 KERNEL_NAME = "gpuscan_prefix_loop"
@@ -39,17 +45,26 @@ def prefix_kernel(plan: KernelPlan, by_value: frozenset[str]) -> BoundKernel:
 
 class _PrefixText:
     def __init__(self, plan: KernelPlan, by_value: frozenset[str]) -> None:
-        stages = find_stages(plan.loop)
-        assert not isinstance(stages, str), stages
+        assert plan.opened is not None
+        assert plan.lanes is not None
         self.plan = plan
-        self.loop = plan.loop
+        self.loop = loop = plan.opened.loop
+        stages = find_stages(loop)
+        assert not isinstance(stages, str), stages
         self.stages = stages
         self.by_value = by_value
-        self.tiling = tiling_of(plan.loop)
-        self.slots = slots_of(plan.loop)
+        self.tiling = tiling_of(loop, plan.lane_count)
+        self.slots = slots_of(loop)
         self.names = Names()
-        self.arrays = LaneArrays(plan.lanes, self.names)
-        self.texts: dict[Variable, str] = {}  # of what a step is given
+        coefficients = [v for stage in stages for r in stage for v in r.coefficients]
+        lanes = plan.lanes.followed(sorted_nodes(coefficients, loop.reads))
+        self.given = Parameters(self.names, lanes)
+        self.w = Writer(
+            *(ONE_THREAD, loop, lanes, (), None, {}),
+            *(self.given.coordinate, self.given.size, Region(0), _not_needed, _not_needed),
+        )
+        self.w.names = self.names
+        self.values: dict[Variable, Value] = {}  # what a step is given
         self.rows: dict[Variable, str] = {}  # members of Row
         self.states: dict[str, str] = {}  # members of State, by the state's name
         self.kept: dict[str, str] = {}  # members of Kept, by the record's name
@@ -61,133 +76,132 @@ class _PrefixText:
     def build(self) -> BoundKernel:
         for s in self.loop.sequences:
             self._sequence(s)
-        self._non_sequences()
+        for n in self.loop.non_sequences:
+            self._non_sequence(n)
         for state in self.loop.states:
             self._state(state)
         for record in kept_of(self.loop):
             self.kept[record] = self.names.unique(f"k_{record}")
-        composed = [line for k, stage in enumerate(self.stages) for line in self._compose(k, stage)]
+        composed = [self._compose(k, stage) for k, stage in enumerate(self.stages)]
         advance = self._advance()
-        write = [line for r in self.loop.results if r.kind in ("history", "last") for line in self._write(r)]
-        finish = [line for r in self.loop.results if r.kind == "final" for line in self._finish(r)]
+        write = [self._write(r) for r in self.loop.results if r.kind in ("history", "last")]
+        finish = [self._finish(r) for r in self.loop.results if r.kind == "final"]
         self._scratch()
         methods = [
-            *_method("void begin(long long which)", ["lane = which;", *self.arrays.begin, *self.begin]),
-            *_method("State initial() const", ["State state;", *self.initial, "return state;"]),
-            *_method("void read(long long t, Row& row) const", self.read),
+            method("void begin(long long which)", ["lane = which;", *self.given.begin, *self.begin]),
+            method("State initial() const", ["State state;", *self.initial, "return state;"]),
+            method("void read(long long t, Row& row) const", self.read),
             *self._moves("Row", "row", list(self.rows.values()), reads_of(self.loop), self.slots.rows),
             *self._moves("Kept", "kept", list(self.kept.values()), self._kept_values(), self.slots.kept),
             *composed,
-            *_method("void advance(Row const& row, State& state, Kept& kept) const", advance),
-            *_method("void write(long long t, Kept const& kept) const", write),
-            *_method("void finish(State const& state) const", finish),
+            method("void advance(Row const& row, State& state, Kept& kept) const", advance),
+            method("void write(long long t, Kept const& kept) const", write),
+            method("void finish(State const& state) const", finish),
         ]
-        kernel = Kernel(KERNEL_NAME, splice(self._text(methods)), tuple(self.arrays.parameters))
-        shared = self.slots.size * self.tiling.threads * self.tiling.steps
-        return BoundKernel(kernel, tuple(self.arrays.origins), self.plan.grid, self.tiling.threads, shared)
+        kernel = Kernel(KERNEL_NAME, splice(self._text(methods)), tuple(self.given.parameters))
+        return BoundKernel(
+            kernel,
+            tuple(self.given.origins),
+            self.plan.grid,
+            self.tiling.threads,
+            self.slots.size * self.tiling.threads * self.tiling.steps,
+            places=tuple(self._places()),
+        )
 
     # ---- what a step is given ----
+
+    def _array(self, prefix: str, row: Variable, origin: Origin, *, writes: bool = False) -> str:
+        return self.given.add(prefix, row.dtype, origin, array=True, writes=writes)
+
+    def _element(self, array: str, variable: Variable, row: str) -> str:
+        """Return the lane's element in a row of an array whose rows are like `variable`."""
+        return row_of_array(self.w, self.given, array, variable, row).read(self.w, ("0",) * variable.ndim)
 
     def _sequence(self, s: Sequence) -> None:
         if not s.reads:
             return
-        array = self.arrays.array(f"seq_{s.name}", next(iter(s.reads.values())), Source(s.name))
-        start = self.arrays.parameter(f"last_{s.name}", "int64", LastRow(s.name)) if s.reverse else ""
+        array = self._array(f"seq_{s.name}", next(iter(s.reads.values())), Source(s.name))
+        start = self.given.add(f"last_{s.name}", "int64", LastRow(s.name)) if s.reverse else ""
         for offset, variable in s.reads.items():
             member = self.names.unique(f"x_{s.name}_{offset}" if offset else f"x_{s.name}")
-            row = f"({start} - t + {offset})" if start else f"(t + {offset})"
             self.rows[variable] = member
-            self.read.append(f"row.{member} = {array.element(row)};")
-            self.texts[variable] = f"row.{member}"
+            self.read.append(f"row.{member} = {self._element(array, variable, step_row(start, 't', offset))};")
+            self.values[variable] = Text(f"row.{member}")
 
-    def _non_sequences(self) -> None:
-        for n in self.loop.non_sequences:
-            if is_literal(n.read):
-                continue
-            if n.name in self.by_value:
-                self.texts[n.read] = self.arrays.parameter(f"non_{n.name}", n.source.dtype, Source(n.name))
-                continue
-            array = self.arrays.array(f"non_{n.name}", n.read, Source(n.name))
-            held = self.arrays.field(C_TYPES[n.read.dtype], f"v_{n.name}")
-            self.begin.append(f"{held} = {array.element()};")
-            self.texts[n.read] = held
+    def _non_sequence(self, n: NonSequence) -> None:
+        if is_literal(n.read):
+            return
+        if n.name in self.by_value:
+            self.values[n.read] = Text(self.given.add(f"non_{n.name}", n.source.dtype, Source(n.name)))
+            return
+        array = self._array(f"non_{n.name}", n.read, Source(n.name))
+        held = self.given.field(C_TYPES[n.read.dtype], f"v_{n.name}")
+        self.begin.append(f"{held} = {self._element(array, n.read, '0')};")
+        self.values[n.read] = Text(held)
 
     def _state(self, state: State) -> None:
-        array = self.arrays.array(f"init_{state.name}", state.next, Source(state.name))
+        array = self._array(f"init_{state.name}", state.next, Source(state.name))
         member = self.names.unique(f"s_{state.name}")
         self.states[state.name] = member
-        self.initial.append(f"state.{member} = {array.element()};")
-        self.texts.update(dict.fromkeys(state.reads.values(), f"state.{member}"))
+        self.initial.append(f"state.{member} = {self._element(array, state.next, '0')};")
+        self.values.update(dict.fromkeys(state.reads.values(), Text(f"state.{member}")))
 
     def _kept_values(self) -> list[Variable]:
         return [self.loop.value_of(record) for record in self.kept]
 
     # ---- what a step computes ----
 
-    def _computed(self, loop: Loop) -> tuple[list[str], dict[Variable, str]]:
-        """Return the statements that compute a step of `loop`, and the text of every value."""
-        texts = dict(self.texts)
-        lines = []
-        for node in step_nodes(loop):
-            operands = [_text(v, texts) for v in operands_of(node)]
-            output = node.outputs[0]
-            name = self.names.unique(f"v_{output.name}" if output.name else "v")
-            lines.append(f"{C_TYPES[output.dtype]} const {name} = {expression(node, operands)};")
-            texts[output] = name
-        self.calls |= any("gs::" in line for line in lines)
-        return lines, texts
+    def _computed(self, values: SequenceOf[Variable]) -> list[str]:
+        """Return the statements that compute values of a step, which can then be read."""
+        w = self.w
+        w.lines, w.values = [], dict(self.values)
+        write_body(w, Body(tuple(needed_nodes(values, self.loop.reads)), tuple(values), {}, {}))
+        self.calls |= any("gs::" in line for line in w.lines)
+        return w.lines
 
-    def _moved_on(self, states: Iterable[State], texts: dict[Variable, str]) -> list[str]:
+    def _moved_on(self, states: SequenceOf[State]) -> list[str]:
         """Return the statements that give states their next values, all at once: one may become another's past."""
-        states = list(states)
-        next_names = [self.names.unique(f"next_{s.name}") for s in states]
+        following = [self.names.unique(f"next_{s.name}") for s in states]
         lines = [
-            f"{C_TYPES[s.next.dtype]} const {name} = {_text(s.next, texts)};"
-            for s, name in zip(states, next_names, strict=True)
+            f"{C_TYPES[s.next.dtype]} const {name} = {self.w.read_one(s.next)};"
+            for s, name in zip(states, following, strict=True)
         ]
-        return lines + [f"state.{self.states[s.name]} = {name};" for s, name in zip(states, next_names, strict=True)]
+        return lines + [f"state.{self.states[s.name]} = {name};" for s, name in zip(states, following, strict=True)]
 
     def _advance(self) -> list[str]:
-        lines, texts = self._computed(self.loop)
+        lines = self._computed(self.loop.outputs)
         for record, member in self.kept.items():
-            lines.append(f"kept.{member} = {_text(self.loop.value_of(record), texts)};")
-        return lines + self._moved_on(self.loop.states, texts)
+            lines.append(f"kept.{member} = {self.w.read_one(self.loop.value_of(record))};")
+        return lines + self._moved_on(self.loop.states)
 
     def _compose(self, k: int, stage: Stage) -> list[str]:
-        earlier = tuple(r.state for solved in self.stages[:k] for r in solved)
-        coefficients = [v for r in stage for v in r.coefficients]
-        emits = tuple(Emit(str(i), v) for i, v in enumerate(coefficients))
-        lines, texts = self._computed(replace(self.loop, states=earlier, emits=emits, stop=None))
-        maps = []
-        for r in stage:
-            values = ", ".join(_text(v, texts) for v in _parts(r))
-            maps.append(f"{{{_map(r)}{{{values}}}}}")
+        earlier = [r.state for solved in self.stages[:k] for r in solved]
+        lines = self._computed([*(s.next for s in earlier), *(v for r in stage for v in _parts(r))])
+        maps = [f"{{{_map(r)}{{{', '.join(map(self.w.read_one, _parts(r)))}}}}}" for r in stage]
         lines.append(f"maps = Maps{k}{{{', '.join(maps)}}};")
         head = f"void compose(Row const& row, State& state, Maps{k}& maps) const"
-        return _method(head, lines + self._moved_on(earlier, texts))
+        return method(head, lines + self._moved_on(earlier))
 
     # ---- what is kept ----
 
-    def _output(self, result: Result) -> tuple[LaneArray, str]:
+    def _store(self, result: Result, row: str, text: str) -> str:
         value = self.loop.value_of(result.record)
-        array = self.arrays.array(f"out_{result.kind}_{result.record}", value, Output(result), writes=True)
-        return array, self.arrays.owner(row_of(value))
+        array = self._array(f"out_{result.kind}_{result.record}", value, Output(result), writes=True)
+        return f"{self.given.owner(value)}{self._element(array, value, row)} = {text};"
 
-    def _write(self, result: Result) -> list[str]:
-        array, owner = self._output(result)
+    def _write(self, result: Result) -> str:
         value = f"kept.{self.kept[result.record]}"
         if result.kind == "history":
-            return [f"{owner}{array.element('t')} = {value};"]
-        first = self.arrays.parameter(f"first_{result.record}", "int64", Steps(first_kept=result.rows))
-        return [f"if (t >= {first}) {owner}{array.element(f'(t - {first})')} = {value};"]
+            return self._store(result, "t", value)
+        first = self.given.add(f"first_{result.record}", "int64", Steps(first_kept=result.rows))
+        return f"if (t >= {first}) {self._store(result, f't - {first}', value)}"
 
-    def _finish(self, result: Result) -> list[str]:
-        array, owner = self._output(result)
-        return [f"{owner}{array.element()} = state.{self.states[result.record]};"]
+    def _finish(self, result: Result) -> str:
+        return self._store(result, "0", f"state.{self.states[result.record]}")
 
     def _moves(
         self, struct: str, name: str, members: SequenceOf[str], values: SequenceOf[Variable], places: SequenceOf[int]
-    ) -> list[str]:
+    ) -> list[list[str]]:
         """Return the methods that put a struct into a slot of shared memory, and get it from there."""
         count = self.tiling.threads * self.tiling.steps
         put, get = [], []
@@ -197,9 +211,27 @@ class _PrefixText:
             put += [declared, f"all_{member}[slot] = {name}.{member};"]
             get += [declared, f"{name}.{member} = all_{member}[slot];"]
         return [
-            *_method(f"void put(int slot, {struct} const& {name}) const", put),
-            *_method(f"void get(int slot, {struct}& {name}) const", get),
+            method(f"void put(int slot, {struct} const& {name}) const", put),
+            method(f"void get(int slot, {struct}& {name}) const", get),
         ]
+
+    def _places(self) -> Iterable[Place]:
+        """Yield where each record lives."""
+        tile = f"tiles of {self.tiling.span} steps by {self.tiling.lanes} lanes"
+        for s in self.loop.sequences:
+            if s.reads:
+                yield Place(s.name, f"rows read once from device memory, {tile} in shared memory")
+        for k, stage in enumerate(self.stages, 1):
+            for r in stage:
+                yield Place(r.state.name, f"a register, known before each tile after look-back {k}")
+        for n in self.loop.non_sequences:
+            if not is_literal(n.read):
+                how = "a number, passed by value" if n.name in self.by_value else "a register, read once a tile"
+                yield Place(n.name, how)
+        for result in self.loop.results:
+            if result.kind != "steps":
+                kept = result.kind in ("history", "last")
+                yield Place(f"{result}", f"written after {'each tile' if kept else 'the last step'}")
 
     # ---- putting it together ----
 
@@ -212,10 +244,10 @@ class _PrefixText:
         flags, words = groups * len(self.stages), groups * self._words * self.tiling.lanes
         span = self.tiling.span
         progress, published = Scratch(1, flags, zeroed=True, span=span), Scratch(0, words, span=span)
-        self.arrays.parameter("progress", "uint32", progress, array=True, writes=True)
-        self.arrays.parameter("published", "uint64", published, array=True, writes=True)
-        self.arrays.parameter("lanes", "int64", Fixed(self.plan.lane_count))
-        self.arrays.parameter("length", "int64", Steps())
+        self.given.add("progress", "uint32", progress, array=True, writes=True)
+        self.given.add("published", "uint64", published, array=True, writes=True)
+        self.given.add("lanes", "int64", Number(self.plan.lane_count))
+        self.given.add("length", "int64", Steps())
 
     def _stage_types(self) -> list[str]:
         lines = []
@@ -224,8 +256,8 @@ class _PrefixText:
             lines.append(f"using Maps{k} = gs::Maps<{', '.join(parts)}>;")
         return [*lines, f"using Stages = gs::Stages<{', '.join(f'Maps{k}' for k in range(len(self.stages)))}>;"]
 
-    def _text(self, methods: SequenceOf[str]) -> str:
-        declared = self.arrays.declared()
+    def _text(self, methods: SequenceOf[list[str]]) -> str:
+        declared = self.given.declarations()
         rows = [f"{C_TYPES[v.dtype]} {member};" for v, member in self.rows.items()]
         states = [f"{C_TYPES[s.next.dtype]} {self.states[s.name]};" for s in self.loop.states]
         kept = [f"{C_TYPES[v.dtype]} {m};" for m, v in zip(self.kept.values(), self._kept_values(), strict=True)]
@@ -233,7 +265,7 @@ class _PrefixText:
         tiling = self.tiling
         return "\n".join(
             [
-                f"// {self.loop.title.encode('unicode_escape').decode()}: parallel along time, tiles of {tiling.span} "
+                f"// {one_line(self.loop.title)}: parallel along time, tiles of {tiling.span} "
                 f"steps by {tiling.lanes} lanes.",
                 '#include "base.cuh"',
                 *(['#include "pointwise.cuh"'] if self.calls else []),
@@ -246,20 +278,20 @@ class _PrefixText:
                 *_struct("Kept", kept),
                 "",
                 "    // The kernel's parameters.",
-                *_indented([f"{text};" for text in declared], 1),
+                *indented([f"{text};" for text in declared], 1),
                 "",
                 "    // What this lane holds.",
                 "    long long lane;",
-                *_indented(self.arrays.fields, 1),
+                *indented(self.given.fields, 1),
                 "",
-                *_indented(self._stage_types(), 1),
+                *indented(self._stage_types(), 1),
                 f"    static constexpr int words = {self._words};",
-                *methods,
+                *(line for text in methods for line in ("", *text)),
                 "};",
                 "",
                 f'extern "C" __global__ void __launch_bounds__({tiling.threads}, {BLOCKS_PER_SM}) {KERNEL_NAME}(',
                 ",\n".join(f"    {text}" for text in declared) + ") {",
-                f"    Step step = {{{', '.join(p.name for p in self.arrays.parameters)}}};",
+                f"    Step step = {{{', '.join(p.name for p in self.given.parameters)}}};",
                 f"    gs::prefix_loop<{tiling.threads}, {tiling.steps}, {tiling.lanes}>(step, lanes, length, progress, "
                 "published);",
                 "}",
@@ -316,20 +348,9 @@ def _fold(r: Recurrence) -> list[str]:
 # ---- text ----
 
 
-def _text(variable: Variable, texts: dict[Variable, str]) -> str:
-    if variable in texts:
-        return texts[variable]
-    assert is_literal(variable), f"{variable!r} is used before it is computed"
-    return literal(variable)
+def _struct(name: str, members: Iterable[str]) -> list[str]:
+    return [f"    struct {name} {{", *indented(members, 2), "    };"]
 
 
-def _indented(lines: Iterable[str], depth: int) -> list[str]:
-    return ["    " * depth + line for line in lines]
-
-
-def _struct(name: str, members: SequenceOf[str]) -> list[str]:
-    return [f"    struct {name} {{", *_indented(members, 2), "    };"]
-
-
-def _method(head: str, body: SequenceOf[str]) -> list[str]:
-    return ["", f"    __device__ __forceinline__ {head} {{", *_indented(body, 2), "    }"]
+def _not_needed(*given: object) -> NoReturn:
+    raise AssertionError("a step of one element a value needs no memory of its own")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuscan.cuda.lanes import lane_shape
 from gpuscan.graph import Variable
 from gpuscan.loop import Loop
 
@@ -53,9 +52,8 @@ class Tiling:
         return self.threads // self.lanes * self.steps
 
 
-def tiling_of(loop: Loop) -> Tiling:
-    """Return how a loop whose shapes are known is cut."""
-    lanes = int(np.prod(lane_shape(loop), dtype=np.int64))
+def tiling_of(loop: Loop, lanes: int) -> Tiling:
+    """Return how a loop of so many lanes is cut."""
     together = min(32, 1 << max(lanes - 1, 0).bit_length())
     # A map has two numbers of 8 bytes at most, and each warp leaves one for each state and lane.
     while together > 1 and together * len(loop.states) * 16 * THREADS // 32 > MOST_MEETING_BYTES:

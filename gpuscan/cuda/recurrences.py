@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuscan.cuda.lanes import operands_of, step_nodes
+from gpuscan.cuda.step.body import needed_nodes, operands_of
 from gpuscan.graph import Apply, Constant, Variable, leaves
 from gpuscan.loop import Loop, State
+from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.guards import SpecifyShape
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.reduction import SumTo
@@ -30,6 +31,9 @@ ASSOCIATIVE = (
     *("logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor"),
 )
 """Rows of the pointwise table that are associative. Sums and products are too, and are found as linear forms."""
+
+HANDED_ON = (BroadcastTo, SpecifyShape, SumTo, Barrier)
+"""Ops that hand a lane's only element on."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def find_stages(loop: Loop) -> tuple[Stage, ...] | str:
     Parameters
     ----------
     loop : Loop
-        Open, its shapes known, its step pointwise.
+        Open, its shapes known, one element of every value to a lane.
 
     Returns
     -------
@@ -127,7 +131,7 @@ def _form_of(loop: Loop, state: State) -> Form | str:
         return f"state {state.name!r} is read {state.depth} steps back"
     dtype = wide(state.next.dtype)
     forms: dict[Variable, _Found] = {v: Affine(_number(1, dtype), _number(0, dtype)) for v in state.reads.values()}
-    for node in step_nodes(loop):
+    for node in needed_nodes(loop.outputs, loop.reads):
         if any(v in forms for v in operands_of(node)):
             form = _through(node, forms, dtype)
             forms.update(dict.fromkeys(node.outputs, _Opaque(node) if form is None else form))
@@ -147,8 +151,8 @@ def _through(node: Apply, forms: Mapping[Variable, _Found], dtype: str) -> _Foun
         if isinstance(found, _Opaque):
             return found
         given.append(found)
-    if isinstance(op, DimShuffle | BroadcastTo | SpecifyShape | SumTo):
-        return given[0]  # a lane's element stays in its lane
+    if isinstance(op, HANDED_ON) or (isinstance(op, DimShuffle) and _keeps_alignment(op, node.inputs[0])):
+        return given[0]  # coefficients still broadcast to where their lanes are
     # Floats differ by rounding only; integers of another width would wrap around elsewhere.
     if any(wide(v.dtype) != dtype for v, form in zip(operands, given, strict=True) if form is not None):
         return None
@@ -169,6 +173,15 @@ def _through(node: Apply, forms: Mapping[Variable, _Found], dtype: str) -> _Foun
     if op.row not in LINEAR or not all(isinstance(v, Affine) for v in values):
         return None
     return LINEAR[op.row](*values)
+
+
+def _keeps_alignment(op: DimShuffle, x: Variable) -> bool:
+    """Whether every kept axis of more than one element stays as far from the last axis as it was."""
+    ndim = len(op.order)
+    return all(
+        axis is None or x.type.shape[axis] == 1 or ndim - position == x.ndim - axis
+        for position, axis in enumerate(op.order)
+    )
 
 
 def wide(dtype: str) -> str:

@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, final
 
 import numpy as np
 
-from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Scratch, Source, Steps
+from gpuscan.config import config
+from gpuscan.cuda.binding import (
+    BoundKernel,
+    LastRow,
+    Number,
+    Origin,
+    Output,
+    Report,
+    Scratch,
+    Source,
+    Steps,
+    StepsRun,
+    Strides,
+)
+from gpuscan.cuda.captured import Recorder, static_loop
 from gpuscan.cuda.device import Device
+from gpuscan.cuda.gpu import blocks_per_sm
 from gpuscan.cuda.kernel import Launcher
-from gpuscan.cuda.plan import KernelPlan, row_of
+from gpuscan.cuda.launch import resources
+from gpuscan.cuda.memory import memory_error, result_shape
+from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.prefix import LEAST_STEPS
-from gpuscan.cuda.prefix_text import prefix_kernel
+from gpuscan.cuda.reports import read_report, report_error
 from gpuscan.cuda.residence import host_values
-from gpuscan.cuda.strategies import choose
-from gpuscan.cuda.thread_text import thread_kernel
+from gpuscan.cuda.step.writer import RefusalError
+from gpuscan.cuda.strategies import choices, write_kernel
+from gpuscan.errors import DeviceMemoryError, KernelError
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
 from gpuscan.host.loops import write_loop
+from gpuscan.host.writer import ScanWriter
 from gpuscan.loop import Loop, Result, open_loop
 from gpuscan.loop.segments import explain_segments
+
+MOST_SPILLED = 256
+"""Bytes of registers stored and loaded, in a kernel's text, up to which a plan is kept: some lie outside its loop."""
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -59,10 +81,12 @@ class LoopRunner:
         self.bound = BoundLoops(node)
         self.on_host = [v in on_host or v.known is not None for v in node.inputs]
         self.profile = LoopProfile(self.loop.title) if self.loop.options.profile else None
-        self.prepared: dict[tuple[Shapes, bool], Prepared] = {}
+        self.prepared: dict[tuple[Shapes, bool], Prepared] = {}  # by shapes, and whether there are many steps
         self._planning = threading.Lock()
         self.inner: list[LoopRunner] = []  # loops inside this one, where the host drives it
         self._host: Callable[..., list[Any]] | None = None
+        self._recorder = Recorder(device, self._inner_writer)
+        self._recorded_inner: list[LoopRunner] = []
 
     def __call__(self, length: Any, *inputs: Any) -> list[Any]:
         """Return the results of the loop for the values of the node's inputs."""
@@ -88,9 +112,20 @@ class LoopRunner:
         return results
 
     def _run(self, prepared: Prepared, steps: int, length: Any, inputs: Sequence[Any]) -> list[Any]:
-        if prepared.launch is None:
-            return self._run_on_host(length, *inputs)
-        return self._launch(prepared, steps, inputs)
+        try:
+            return self._run_planned(prepared, steps, length, inputs)
+        except DeviceMemoryError:  # of a loop inside
+            raise
+        except MemoryError as error:  # NumPy's and CuPy's are
+            free, device = self.device.free_memory(), self.device.name
+            raise memory_error(device, free, prepared.plan.loop, prepared.bound, steps) from error
+
+    def _run_planned(self, prepared: Prepared, steps: int, length: Any, inputs: Sequence[Any]) -> list[Any]:
+        if prepared.launch is not None:
+            return self._launch(prepared, steps, inputs)
+        plan = prepared.plan
+        made = self._recorder.run(plan.loop, steps, self._sources(inputs), lambda: self._outputs(plan, steps))
+        return self._run_on_host(length, *inputs) if made is None else _in_order(plan.loop, made, steps)
 
     def _steps_run(self, steps: int, results: Sequence[Any]) -> int:
         """Return how many steps ran, as far as the results tell; a condition may have ended the loop early."""
@@ -109,45 +144,88 @@ class LoopRunner:
         return tuple(a.shape[1:] if i < count else a.shape for i, a in enumerate(inputs))
 
     def _prepare(self, shapes: Shapes, steps: int) -> Prepared:
-        plan = choose(self.bound[shapes], self.device.gpu, steps)
-        if plan.team == "host":
-            return Prepared(plan, None, None)
+        plan, bound = self._planned(self.bound[shapes], steps)
+        launch = None if bound is None else self.device.load(bound.kernel, cooperative=bound.cooperative)
+        return Prepared(plan, bound, launch)
+
+    def _planned(self, loop: Loop, steps: int | None = None) -> tuple[KernelPlan, BoundKernel | None]:
+        """Return the best plan of which a kernel can be written, and the kernel; none where the host drives."""
         names = [n.name for n in self.loop.non_sequences]
         on_host = self.on_host[len(self.on_host) - len(names) :]
         by_value = frozenset(name for name, host in zip(names, on_host, strict=True) if host)
-        bound = prefix_kernel(plan, by_value) if plan.team == "prefix" else thread_kernel(plan, by_value)
-        return Prepared(plan, bound, self.device.load(bound.kernel, cooperative=bound.cooperative))
+        refusals: dict[str, str] = {}
+        for plan in choices(loop, self.device.gpu, steps):
+            plan = replace(plan, refusals={**plan.refusals, **refusals})
+            if plan.team == "host":
+                return plan, None
+            try:
+                bound = write_kernel(plan, by_value, self.device.gpu)
+            except RefusalError as refusal:
+                refusals[plan.team] = str(refusal)
+                continue
+            if (spilled := self.device.spilled_bytes(bound.kernel)) > MOST_SPILLED and plan.team != config.strategy:
+                refusals[plan.team] = f"its registers do not hold what a thread needs: {spilled} bytes are spilled"
+                continue
+            return replace(plan, places=bound.places), bound
+        raise AssertionError("the host takes every loop")
 
     def explain(self) -> Iterator[str]:
         """Yield lines about the plan of the last call, or where shapes suffice without a call, of any."""
-        if not self.prepared and (shapes := self._static_shapes()) is not None:
-            yield from choose(self.bound[shapes], self.device.gpu).explain()
-        elif self.prepared:
-            yield from next(iter(self.plans())).explain()
+        planned = self._last() or self._static()
+        if planned is not None:
+            plan, bound = planned
+            yield from plan.explain()
+            if bound is not None:
+                yield from self._resources(bound)
+            elif self.device.records:
+                yield f"  {self._recorder.explain(plan.loop)}"
         else:
             yield f"{self.loop.title}: planned at the first call, when its shapes are known"
         yield from explain_segments(self.loop)
-        for runner in self.inner:
+        for runner in self._inside:
             yield from (f"  {line}" for line in runner.explain())
 
-    def _static_shapes(self) -> Shapes | None:
-        """Return the shapes that a plan depends on, where the graph's types tell them all."""
-        count = len(self.loop.sequences)
-        shapes = [v.type.shape[1:] if i < count else v.type.shape for i, v in enumerate(self.node.inputs[1:])]
-        return None if any(None in s for s in shapes) else tuple(tuple(n or 0 for n in s) for s in shapes)
+    def _last(self) -> tuple[KernelPlan, BoundKernel | None] | None:
+        """Return the plan of the last call."""
+        if not self.prepared:
+            return None
+        last = list(self.prepared.values())[-1]
+        return last.plan, last.bound
+
+    def _static(self) -> tuple[KernelPlan, BoundKernel | None] | None:
+        """Return the plan of any call, where shapes are known without one."""
+        loop = static_loop(self.node)
+        return None if loop is None else self._planned(loop)
+
+    def _resources(self, bound: BoundKernel) -> Iterator[str]:
+        """Yield what a kernel takes of an SM, where NVRTC is there to tell."""
+        try:
+            taken = resources(bound.kernel, self.device.gpu.arch)
+        except KernelError:
+            return
+        blocks = blocks_per_sm(self.device.gpu, taken, bound.block, bound.shared_bytes)
+        yield (
+            f"  registers {taken.registers} a thread, shared memory {bound.shared_bytes + taken.shared_bytes} bytes a "
+            f"block, spilled {taken.spill_bytes} bytes; {blocks} blocks on an SM"
+        )
+
+    @property
+    def _inside(self) -> list[LoopRunner]:
+        """The loops inside this one, as they ran last."""
+        return self._recorded_inner or self.inner
 
     def plans(self) -> Iterator[KernelPlan]:
         """Yield the plan of the last call, and those of loops inside."""
         if self.prepared:
             yield list(self.prepared.values())[-1].plan
-        for runner in self.inner:
+        for runner in self._inside:
             yield from runner.plans()
 
     def profiles(self) -> Iterator[LoopProfile]:
         """Yield what was measured of this loop, and of those inside."""
         if self.profile is not None:
             yield self.profile
-        for runner in self.inner:
+        for runner in self._inside:
             yield from runner.profiles()
 
     def sources(self) -> Iterator[str]:
@@ -155,7 +233,7 @@ class LoopRunner:
         for prepared in list(self.prepared.values()):
             if prepared.bound is not None:
                 yield prepared.bound.kernel.source
-        for runner in self.inner:
+        for runner in self._inside:
             yield from runner.sources()
 
     # ---- running ----
@@ -164,28 +242,48 @@ class LoopRunner:
         plan, bound = prepared.plan, prepared.bound
         assert bound is not None
         assert prepared.launch is not None
-        loop = self.loop
-        names = [
-            *(s.name for s in loop.sequences),
-            *(s.name for s in loop.states),
-            *(n.name for n in loop.non_sequences),
-        ]
-        sources = dict(zip(names, inputs, strict=True))
-        outputs = {r: self._empty(plan.loop, r, steps) for r in plan.loop.results if r.kind != "steps"}
+        sources, outputs = self._sources(inputs), self._outputs(plan, steps)
         arguments = [
             self._argument(origin, parameter.dtype, parameter.is_array, steps, sources, outputs)
             for origin, parameter in zip(bound.origins, bound.kernel.parameters, strict=True)
         ]
-        if bound.grid:
-            prepared.launch((bound.grid, 1, 1), (bound.block, 1, 1), bound.shared_bytes, arguments)
-        return [np.int64(steps) if r.kind == "steps" else outputs[r] for r in plan.loop.results]
+        if blocks := bound.blocks(steps):
+            prepared.launch((blocks, 1, 1), (bound.block, 1, 1), bound.shared_bytes, arguments)
+        if bound.messages:
+            self._raise_reported(plan, bound, arguments[bound.origins.index(Report())])
+        if StepsRun() in bound.origins:
+            steps = int(self.device.to_host(arguments[bound.origins.index(StepsRun())])[0])
+            outputs = {r: self._that_ran(r, rows, steps) for r, rows in outputs.items()}
+        return _in_order(plan.loop, outputs, steps)
 
-    def _empty(self, loop: Loop, result: Result, steps: int) -> Any:
-        value = loop.value_of(result.record)
-        state = loop.state(result.record)
-        rows = steps if result.kind == "history" else min(result.rows, steps)
-        rows = state.depth if result.kind == "final" and state is not None else rows
-        return self.device.empty((rows, *row_of(value)), value.dtype)
+    def _that_ran(self, result: Result, rows: Any, steps: int) -> Any:
+        """Return the rows of a result that a condition left, in their order."""
+        if result.kind == "history" or (result.kind == "last" and steps < result.rows):
+            return rows[:steps]
+        if result.kind == "last" and (first := steps % result.rows):
+            return self.device.arrays.lookup("concatenate")([rows[first:], rows[:first]])
+        return rows
+
+    def _sources(self, inputs: Sequence[Any]) -> dict[str, Any]:
+        """Return the inputs but for the length, by the names of their records."""
+        loop = self.loop
+        names = [s.name for s in loop.sequences] + [s.name for s in loop.states] + [n.name for n in loop.non_sequences]
+        return dict(zip(names, inputs, strict=True))
+
+    def _outputs(self, plan: KernelPlan, steps: int) -> dict[Result, Any]:
+        """Return new arrays for the results."""
+        loop = plan.loop
+        return {
+            r: self.device.empty(result_shape(loop, r, steps), loop.value_of(r.record).dtype)
+            for r in loop.results
+            if r.kind != "steps"
+        }
+
+    def _raise_reported(self, plan: KernelPlan, bound: BoundKernel, status: Any) -> None:
+        """Wait for the kernel, and raise what it reported."""
+        reported = read_report(int(self.device.to_host(status)[0]))
+        if reported is not None:
+            raise report_error(self.loop.title, bound.messages, plan.lanes.sizes if plan.lanes else (), reported)
 
     def _argument(
         self,
@@ -207,6 +305,10 @@ class LoopRunner:
             return sources[origin.record].shape[0] - margin - 1
         if isinstance(origin, Scratch):
             return self._scratch(origin.elements(steps), dtype, zeroed=origin.zeroed)
+        if isinstance(origin, Strides):
+            return origin.count(steps)
+        if isinstance(origin, Report | StepsRun):
+            return self._scratch(1, dtype, zeroed=True)
         assert isinstance(origin, Source)
         value = sources[origin.record]
         return self.device.as_array(value, dtype) if is_array else value
@@ -216,6 +318,10 @@ class LoopRunner:
         if zeroed:
             array[...] = 0
         return array
+
+    def _inner_writer(self) -> ScanWriter:
+        self._recorded_inner = []
+        return loop_writer(self.device, self._recorded_inner)
 
     def _run_on_host(self, *inputs: Any) -> list[Any]:
         with self._planning:
@@ -230,6 +336,11 @@ class LoopRunner:
         write = loop_writer(self.device, self.inner, by_hand=node)
         self._host = write_function(graph, self.device.arrays, write, host_values(graph, scalars)).run
         return self._host
+
+
+def _in_order(loop: Loop, outputs: Mapping[Result, Any], steps: int) -> list[Any]:
+    """Return the results as the node has them."""
+    return [np.int64(steps) if r.kind == "steps" else outputs[r] for r in loop.results]
 
 
 def loop_writer(

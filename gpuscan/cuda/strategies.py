@@ -1,55 +1,170 @@
-"""The teams that can carry a loop, fastest first, and the choice between them."""
+"""The teams that can carry a loop, smallest first, and the choice between them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 from typing import final
 
-import numpy as np
-
 from gpuscan.config import config
+from gpuscan.cuda.binding import BoundKernel, Place
+from gpuscan.cuda.costs import cheaper_team, step_work
+from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
-from gpuscan.cuda.lanes import lane_shape, random_states, refuse_lanes, step_nodes
-from gpuscan.cuda.plan import KernelPlan, Place
+from gpuscan.cuda.plan import KernelPlan, seconds_text
 from gpuscan.cuda.prefix import PrefixTeam
-from gpuscan.cuda.strategy import Strategy, refuse_dtypes, traffic_of, window
+from gpuscan.cuda.prefix_text import prefix_kernel
+from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
+from gpuscan.cuda.step.kernel_text import MOST_AHEAD, MOST_HELD, step_kernel
+from gpuscan.cuda.step.team import Team
+from gpuscan.cuda.step.writer import MOST_OWN
+from gpuscan.cuda.strategy import Strategy, traffic_of, window
 from gpuscan.loop import Loop
 
 MOST_REGISTERS_PER_LANE = 96
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
 step's own temporaries and addresses need some."""
 
+MOST_REGISTERS_PER_RANK = 144
+"""The same for a thread of a larger team, which computes fewer elements at once."""
+
+MOST_UNROLLED = 4096
+"""Operations of a step of which a thread's text is made: NVRTC takes a second for some thousands."""
+
 MOST_AHEAD_OPS = 64
-"""A step of more nodes than this is not unrolled: its own arithmetic covers the wait for the next rows."""
+"""A step of more operations than this is not unrolled: its own arithmetic covers the wait for the next rows."""
+
+WIDEST_OF_WARP = 128
+"""Elements of the widest value up to which a warp carries a lane: four for each of its threads."""
+
+
+TIMES_FILLED = 4
+"""How many times over the teams of a loop without states fill the GPU: some end sooner than others."""
+
+MANY_BLOCKS = 4
+"""Lanes for each SM from which on a block has fewer threads, each with several elements: blocks hide each other's
+waits, and what every thread does at every step is done by fewer."""
+
+GRID_BLOCK = 256
+"""Threads of each SM in a grid: with more of them each would have too few registers for weights."""
+
+LONG_SUM = 64
+"""Terms from which on the threads of a warp share a sum in a grid."""
 
 
 @final
 class ThreadTeam(Strategy):
-    """A lane a thread: pointwise steps, the state in registers, rows of sequences read coalesced."""
+    """A lane a thread: what a lane has is in registers, small inner axes unrolled."""
 
     team = "thread"
 
-    def refuse(self, loop: Loop, gpu: GPU) -> str | None:
-        if loop.stop is not None:
-            return "the loop stops on a condition"
-        if (reason := refuse_dtypes(loop)) or (reason := refuse_lanes(loop)):
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(loop)) is not None:
             return reason
         if (registers := _registers(loop)) > MOST_REGISTERS_PER_LANE:
             return f"a lane carries {registers} registers of state; a thread has room for {MOST_REGISTERS_PER_LANE}"
+        if (work := loop.work()) > MOST_UNROLLED:
+            return f"a lane's step takes {work} operations; a thread's text is made of at most {MOST_UNROLLED}"
         return None
 
-    def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:
-        lanes = lane_shape(loop)
-        count = int(np.prod(lanes, dtype=np.int64))
-        return KernelPlan(
-            team=self.team,
-            loop=loop,
-            lanes=lanes,
-            block=_block(count, gpu),
-            ahead=_ahead(loop),
-            places=tuple(_places(loop)),
-            traffic=traffic_of(loop),
-        )
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        lanes = loop.lanes.count if loop.loop.states else gpu.sms * 256  # else steps are lanes too
+        return _kernel_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)
+
+
+@final
+class WarpTeam(Strategy):
+    """A lane a warp: inner axes across its threads, exchanged through shared memory without barriers of the block."""
+
+    team = "warp"
+
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
+            return reason
+        if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
+            return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
+        return _refuse_registers(loop, self._shape(loop))
+
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        return _kernel_plan(loop, self._shape(loop), 1, gpu)
+
+    def _shape(self, loop: Analysis) -> Team:
+        elements = prod(loop.widest())
+        ranks = min(32, 1 << max(elements - 1, 0).bit_length())
+        return Team("warp", ranks, 32 // ranks, block=128)
+
+
+@final
+class BlockTeam(Strategy):
+    """A lane a block: its state in shared memory and in the registers of the threads that own it."""
+
+    team = "block"
+
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
+            return reason
+        return _refuse_registers(loop, self._shape(loop, gpu))
+
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        return _kernel_plan(loop, self._shape(loop, gpu), 1, gpu)
+
+    def _shape(self, loop: Analysis, gpu: GPU) -> Team:
+        elements = prod(loop.widest())
+        last = loop.widest()[-1] if loop.widest() else 1
+        most = 256 if loop.lanes.count >= MANY_BLOCKS * gpu.sms else 1024
+        ranks = elements if elements <= most else last if last <= most else -(-last // -(-last // most))
+        parts = 1
+        while parts < 8 and ranks * parts * 2 <= 256 and loop.longest_sum() >= 16 * parts:
+            parts *= 2
+        return Team("block", ranks, parts, block=min(-(-ranks * parts // 32) * 32, 1024))
+
+
+@final
+class GridTeam(Strategy):
+    """All lanes by all SMs: what they exchange goes through the L2 cache, with a barrier of the whole grid."""
+
+    team = "grid"
+
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        whole = loop.without_lanes()
+        if (reason := refuse_any_team(whole)) is not None:
+            return reason
+        return _refuse_registers(whole, self._shape(whole, gpu))
+
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        whole = loop.without_lanes()
+        return _kernel_plan(whole, self._shape(whole, gpu), 1, gpu)
+
+    def _shape(self, loop: Analysis, gpu: GPU) -> Team:
+        elements, last = prod(loop.widest()), loop.widest()[-1] if loop.widest() else 1
+        if loop.longest_sum() < LONG_SUM:
+            block = 256
+            ranks = min(elements, gpu.sms * block)
+            return Team("grid", ranks, 1, block, -(-ranks // block))
+        return _grid_of_columns(loop, last, elements // last, gpu)
+
+
+def _grid_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> Team:
+    """Return the grid in which a thread needs the fewest registers for its columns of weights and its sums.
+
+    A rank has a column of the weights and some of the rows, of all lanes together; the threads of a rank divide the
+    terms of its sums.
+    """
+    threads = gpu.sms * GRID_BLOCK
+    best: tuple[int, int, int] | None = None
+    for parts in (32, 16, 8, 4, 2, 1):
+        groups = max(min(threads // (columns * parts), rows), 1)
+        registers = -(-rows // groups) + -(-loop.longest_sum() // parts)
+        if columns * groups * parts <= threads and (best is None or registers < best[0]):
+            best = (registers, groups, parts)
+    if best is None:
+        return Team("grid", threads, 1, GRID_BLOCK, gpu.sms)
+    _, groups, parts = best
+    ranks = columns * groups
+    # Whole ranks to a block, spread over all SMs.
+    block = -(-(-(-ranks // gpu.sms) * parts) // 32) * 32
+    return Team("grid", ranks, parts, block, -(-ranks * parts // block))
 
 
 @final
@@ -58,21 +173,28 @@ class HostTeam(Strategy):
 
     team = "host"
 
-    def refuse(self, loop: Loop, gpu: GPU) -> str | None:
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
         return None
 
-    def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:
-        records = [*(s.name for s in loop.states), *(e.name for e in loop.emits)]
-        return KernelPlan(self.team, loop, places=tuple(Place(name, "arrays in device memory") for name in records))
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+        inner = loop.loop
+        records = [*(s.name for s in inner.states), *(e.name for e in inner.emits)]
+        return KernelPlan(self.team, inner, places=tuple(Place(name, "arrays in device memory") for name in records))
 
 
-STRATEGIES: tuple[Strategy, ...] = (PrefixTeam(), ThreadTeam(), HostTeam())
+def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
+    """Whether products so large that only the grid has room for them are better left to cuBLAS."""
+    return plans[0].team == "grid" and cheaper_team(step_work(loop), gpu) == "host"
 
 
-def choose(loop: Loop, gpu: GPU, steps: int | None = None) -> KernelPlan:
-    """Return how to run a loop: the plan of the first team that takes it, with why the others did not.
+STRATEGIES: tuple[Strategy, ...] = (PrefixTeam(), ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())
+"""Of two with the same estimate the first is taken."""
 
-    ``config.strategy`` names a team that comes first, whether or not another is faster.
+
+def choices(loop: Loop, gpu: GPU, steps: int | None = None) -> Iterator[KernelPlan]:
+    """Yield how to run a loop: the plans of the teams that take it, best first, each with why others did not.
+
+    A team that `config.strategy` names comes first, if it takes the loop.
 
     Parameters
     ----------
@@ -83,27 +205,112 @@ def choose(loop: Loop, gpu: GPU, steps: int | None = None) -> KernelPlan:
     steps : int, optional
         How many steps the call has. A plan is right for any number.
     """
+    analysis = analyse(loop)
     refusals: dict[str, str] = {}
-    for strategy in sorted(STRATEGIES, key=lambda s: s.team != config.strategy):
-        reason = strategy.refuse(loop, gpu)
+    plans: list[KernelPlan] = []
+    for strategy in STRATEGIES:
+        reason = strategy.refuse(analysis, gpu)
         if reason is None and strategy.team != config.strategy:
-            reason = strategy.decline(loop, gpu, steps)
+            reason = strategy.decline(analysis, gpu, steps)
         if reason is None:
-            return replace(strategy.plan(loop, gpu), refusals=refusals)
-        refusals[strategy.team] = reason
-    raise AssertionError("the last team takes every loop")
+            plans.append(strategy.plan(analysis, gpu))
+        else:
+            refusals[strategy.team] = reason
+    plans.sort(key=lambda plan: (plan.team != config.strategy, _seconds(plan)))
+    if plans[0].team != config.strategy and _host_wins(plans, analysis.loop, gpu):
+        refusals["grid"] = "cuBLAS takes less time for products of this size, also with a launch for each operation"
+        plans = [plan for plan in plans if plan.team != "grid"]
+        plans.sort(key=lambda plan: plan.team != "host")
+    for i, plan in enumerate(plans):
+        slower = {p.team: _slower(p, plan) for p in plans[i + 1 :] if p.estimate is not None}
+        yield replace(plan, refusals={**refusals, **slower})
 
 
-# ---- what the thread team needs to know ----
+def _seconds(plan: KernelPlan) -> float:
+    return float("inf") if plan.estimate is None else plan.estimate.seconds
 
 
-def _registers(loop: Loop) -> int:
-    """Return the 32-bit registers that a lane carries from step to step."""
-    states = random_states(loop)
-    carried = [(s.next.dtype, s.depth * (2 if s.next in states else 1)) for s in loop.states]
-    carried += [(s.source.dtype, window(s.reads)) for s in loop.sequences]
-    carried += [(n.source.dtype, 1) for n in loop.non_sequences]
-    return sum(count * max(np.dtype(dtype).itemsize // 4, 1) for dtype, count in carried)
+def _slower(plan: KernelPlan, chosen: KernelPlan) -> str:
+    assert plan.estimate is not None
+    if chosen.estimate is None or chosen.team == config.strategy:
+        return f"config.strategy asks for {config.strategy}"
+    return (
+        f"a step would take {seconds_text(plan.estimate.seconds)} where {chosen.team} takes "
+        f"{seconds_text(chosen.estimate.seconds)}"
+    )
+
+
+def choose(loop: Loop, gpu: GPU, steps: int | None = None) -> KernelPlan:
+    """Return the best of `choices`."""
+    return next(choices(loop, gpu, steps))
+
+
+def write_kernel(plan: KernelPlan, by_value: frozenset[str], gpu: GPU) -> BoundKernel:
+    """Return the kernel for a plan of any team but the host.
+
+    Parameters
+    ----------
+    plan : KernelPlan
+        What to write.
+    by_value : frozenset of str
+        Names of the non-sequences that are numbers on the host rather than arrays on the device.
+    gpu : GPU
+        What the plan is for.
+
+    Raises
+    ------
+    RefusalError
+        If the team cannot carry the loop after all.
+    """
+    if plan.team == "prefix":
+        return prefix_kernel(plan, by_value)
+    return step_kernel(plan, by_value, gpu.shared_per_block)
+
+
+# ---- what plans are made of ----
+
+
+def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPlan:
+    traffic = traffic_of(loop.loop)
+    return KernelPlan(
+        team=shape.kind,
+        loop=loop.loop,
+        opened=loop.opened,
+        lanes=loop.lanes,
+        shape=shape,
+        random=loop.random,
+        totals=loop.totals,
+        ahead=ahead,
+        traffic=traffic,
+        estimate=estimate(loop, shape, gpu, traffic.per_step),
+        teams_to_fill=TIMES_FILLED * gpu.sms * gpu.threads_per_sm // shape.threads,
+    )
+
+
+def _registers(loop: Analysis, ranks: int = 1) -> int:
+    """Return the 32-bit registers that each of a lane's threads carries from step to step.
+
+    What is too large for that is not counted where a lane has several threads: they have it in memory that they share.
+    """
+    inner = loop.loop
+    carried = [(s.next, s.depth, MOST_OWN) for s in inner.states]
+    carried += [(v, window(s.reads), MOST_AHEAD) for s in inner.sequences for v in [*s.reads.values()][:1]]
+    counts = ((loop.registers(v, ranks), times, most) for v, times, most in carried)
+    total = sum(n * times for n, times, most in counts if ranks == 1 or n <= most)
+    fixed = (loop.registers(n.read, ranks) for n in inner.non_sequences)
+    return total + sum(n for n in fixed if n <= MOST_HELD)
+
+
+def _refuse_single(loop: Analysis) -> str | None:
+    if prod(loop.widest()) == 1 and loop.longest_sum() == 1:
+        return "a lane has one element of every value: there is nothing to divide"
+    return None
+
+
+def _refuse_registers(loop: Analysis, shape: Team) -> str | None:
+    if (registers := _registers(loop, shape.ranks)) > MOST_REGISTERS_PER_RANK:
+        return f"each of {shape.ranks} threads carries {registers} registers; it has room for {MOST_REGISTERS_PER_RANK}"
+    return None
 
 
 def _block(lanes: int, gpu: GPU) -> int:
@@ -114,23 +321,8 @@ def _block(lanes: int, gpu: GPU) -> int:
     return 32
 
 
-def _ahead(loop: Loop) -> int:
-    reads = sum(1 for s in loop.sequences if s.reads)
+def _ahead(loop: Analysis) -> int:
+    reads = sum(1 for s in loop.loop.sequences if s.reads)
     if not reads:
         return 1
-    return 1 if len(step_nodes(loop)) > MOST_AHEAD_OPS else 8 if reads == 1 else 4
-
-
-def _places(loop: Loop) -> list[Place]:
-    places = []
-    for s in loop.sequences:
-        if s.reads:
-            kept = f", the last {window(s.reads)} kept in registers" if window(s.reads) > 1 else ""
-            places.append(Place(s.name, f"rows read once from device memory, ahead of use{kept}"))
-    for state in loop.states:
-        places.append(Place(state.name, f"registers, {state.depth} past value{'s' * (state.depth > 1)}"))
-    places += [Place(n.name, "a register, read once") for n in loop.non_sequences]
-    for result in loop.results:
-        how = "written at each step" if result.kind in ("history", "last") else "written after the last step"
-        places.append(Place(f"{result}", how))
-    return places
+    return 1 if loop.work() > MOST_AHEAD_OPS else 8 if reads == 1 else 4

@@ -1,4 +1,4 @@
-"""What a team is to the planner, and what all teams ask of a loop."""
+"""What a team is to the planner, and what goes through device memory whichever team runs a loop."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from gpuscan.cuda.gpu import GPU
-from gpuscan.cuda.kernel import C_TYPES
-from gpuscan.cuda.lanes import step_nodes
 from gpuscan.cuda.plan import KernelPlan, Traffic, row_of
+from gpuscan.cuda.step.analysis import Analysis
 from gpuscan.graph import TensorType
 from gpuscan.loop import Loop, result_type
 
@@ -22,15 +21,15 @@ class Strategy(ABC):
     team: ClassVar[str]
 
     @abstractmethod
-    def refuse(self, loop: Loop, gpu: GPU) -> str | None:
-        """Return why this team cannot run `loop`, None if it can."""
+    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+        """Return why this team does not take `loop`, None if it does."""
 
-    def decline(self, loop: Loop, gpu: GPU, steps: int | None) -> str | None:
-        """Return why a later team runs `loop` faster, None if none does.
+    def decline(self, loop: Analysis, gpu: GPU, steps: int | None) -> str | None:
+        """Return why others run `loop` faster, None if that is for the estimates to say.
 
         Parameters
         ----------
-        loop : Loop
+        loop : Analysis
             Which this team has not refused.
         gpu : GPU
             What to plan for.
@@ -40,18 +39,8 @@ class Strategy(ABC):
         return None
 
     @abstractmethod
-    def plan(self, loop: Loop, gpu: GPU) -> KernelPlan:
+    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
         """Return how this team runs `loop`, which it has not refused."""
-
-
-def refuse_dtypes(loop: Loop) -> str | None:
-    """Return which value of a loop has a dtype that kernels cannot compute with, None if all have others."""
-    outside = [*(s.source for s in loop.sequences), *(s.init for s in loop.states)]
-    inside = [v for node in step_nodes(loop) for v in (*node.inputs, *node.outputs)]
-    for v in (*outside, *(n.source for n in loop.non_sequences), *inside):
-        if v.dtype not in C_TYPES:
-            return f"{v.dtype} has no kernel type yet"
-    return None
 
 
 def window(offsets: Collection[int]) -> int:

@@ -2,7 +2,7 @@
 
 from gpuscan.graph.graph import Graph
 from gpuscan.graph.location import Location, made_at
-from gpuscan.graph.nested import Nested
+from gpuscan.graph.nested import Nested, holds_graphs
 from gpuscan.graph.printing import debugprint
 from gpuscan.graph.replace import clone_replace, vectorize_graph
 from gpuscan.graph.scope import nodes_made
@@ -28,6 +28,7 @@ __all__ = [
     "debugprint",
     "dependents",
     "free_values",
+    "holds_graphs",
     "leaves",
     "made_at",
     "merge_shapes",

@@ -30,7 +30,7 @@ class Graph(Unchanging):
         self._initialise(parameters=tuple(parameters), outputs=tuple(outputs))
         if len(set(self.parameters)) != len(self.parameters):
             raise GraphError("a parameter of a graph is listed twice")
-        if free := free_values(self.outputs, self.parameters):
+        if free := free_values(self.outputs, self.parameters, self.nodes):
             raise GraphError(f"{free[0]!r} is read inside the function but is not a parameter of it")
 
     @classmethod
@@ -55,10 +55,10 @@ class Graph(Unchanging):
         ]
         return Graph(arguments, self.call(arguments))
 
-    def result_types(self, types: Sequence[TensorType]) -> list[TensorType]:
-        """Return the types of the outputs for parameters of the given, better known, types."""
-        same = all(v.type == type_ for v, type_ in zip(self.parameters, types, strict=True))
-        return [v.type for v in (self if same else self.specialise(types)).outputs]
+    def result_types(self, arguments: Sequence[Variable]) -> list[TensorType]:
+        """Return the outputs' types for arguments whose types and values may be better known than the parameters'."""
+        same = all(v.type == a.type and v.known == a.known for v, a in zip(self.parameters, arguments, strict=True))
+        return [v.type for v in (self.outputs if same else self.call(arguments))]
 
     @cached_property
     def key(self) -> tuple[Any, ...]:

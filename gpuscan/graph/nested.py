@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Self
 
 from gpuscan.graph.graph import Graph
 from gpuscan.graph.variable import Op, Variable
+
+
+@cache
+def holds_graphs(op: type[Op]) -> bool:
+    """Whether ops of a class hold graphs. Asked of every node, and quicker than ``isinstance`` of an abstract class."""
+    return issubclass(op, Nested)
 
 
 class Nested(Op):

@@ -39,21 +39,28 @@ def sorted_nodes(outputs: Iterable[Variable], stop_at: Collection[Variable] = ()
     return order
 
 
-def leaves(outputs: Iterable[Variable], stop_at: Collection[Variable] = ()) -> list[Variable]:
-    """Return the variables without a node (and those of `stop_at`) that `outputs` depend on, constants too."""
+def leaves(
+    outputs: Iterable[Variable], stop_at: Collection[Variable] = (), nodes: Iterable[Apply] | None = None
+) -> list[Variable]:
+    """Return the variables without a node (and those of `stop_at`) that `outputs` depend on, constants too.
+
+    `nodes` are those between, for callers that have them.
+    """
     given = set(stop_at)
     outputs = list(outputs)
     found: dict[Variable, None] = {}
-    for variable in _values(outputs, sorted_nodes(outputs, given)):
+    for variable in _values(outputs, sorted_nodes(outputs, given) if nodes is None else nodes):
         if variable.owner is None or variable in given:
             found[variable] = None
     return list(found)
 
 
-def free_values(outputs: Iterable[Variable], given: Collection[Variable]) -> list[Variable]:
-    """Return what `outputs` read besides `given` and constants."""
+def free_values(
+    outputs: Iterable[Variable], given: Collection[Variable], nodes: Iterable[Apply] | None = None
+) -> list[Variable]:
+    """Return what `outputs` read besides `given` and constants; `nodes` are those between, where they are at hand."""
     known = set(given)
-    return [v for v in leaves(outputs, known) if v not in known and not isinstance(v, Constant)]
+    return [v for v in leaves(outputs, known, nodes) if v not in known and not isinstance(v, Constant)]
 
 
 def dependents(outputs: Iterable[Variable], sources: Collection[Variable]) -> set[Variable]:

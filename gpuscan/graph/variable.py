@@ -246,6 +246,14 @@ class Op(ABC):
         return self.name
 
 
+def _as_well_known(new: Variable, old: Variable) -> bool:
+    """Whether ops infer the same from two variables: they look at types, known values, and constants."""
+    if new is old:
+        return True
+    same = (new.type is old.type or new.type == old.type) and new.known == old.known
+    return same and not isinstance(new, Constant) and not isinstance(old, Constant)
+
+
 @final
 class Apply(Unchanging):
     """One op applied to inputs; `outputs` are its results, `where` the user's line that made it."""
@@ -259,8 +267,16 @@ class Apply(Unchanging):
 
     def __init__(self, op: Op, inputs: Sequence[Variable], where: Location | None = None) -> None:
         inputs = tuple(inputs)
-        types = op.infer(inputs)
-        known = op.known(inputs)
+        self._make(op, inputs, where, op.infer(inputs), op.known(inputs))
+
+    def _make(
+        self,
+        op: Op,
+        inputs: tuple[Variable, ...],
+        where: Location | None,
+        types: Sequence[TensorType],
+        known: int | None,
+    ) -> None:
         _set(self, "op", op)
         _set(self, "inputs", inputs)
         _set(self, "where", where or user_location())
@@ -270,8 +286,14 @@ class Apply(Unchanging):
             made.append(self)
 
     def with_inputs(self, inputs: Sequence[Variable]) -> Apply:
-        """Return a node of the same op and origin over other inputs, types inferred anew."""
-        return Apply(self.op, inputs, self.where)
+        """Return a node of the same op and origin over other inputs, types inferred anew where they may be others."""
+        inputs = tuple(inputs)
+        if not all(map(_as_well_known, inputs, self.inputs)):
+            return Apply(self.op, inputs, self.where)
+        types, known = [v.type for v in self.outputs], self.outputs[0].known if self.outputs else None
+        node = Apply.__new__(Apply)
+        node._make(self.op, inputs, self.where, types, known)
+        return node
 
     def __reduce__(self) -> tuple[Any, ...]:
         return reduce_node(self)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from collections.abc import Sequence as SequenceOf
 from time import perf_counter
 from typing import Any
 
@@ -26,8 +27,10 @@ from gpuscan.host.profile import LoopProfile
 from gpuscan.host.sizes import has_computed_size
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Result, State, open_loop
+from gpuscan.loop.fixed import CHEAP, Outside
 from gpuscan.loop.records import Sequence
 from gpuscan.tensor.pointwise import Pointwise
+from gpuscan.tensor.shaping import Dim
 
 
 def write_loop(w: Writer, node: Apply) -> None:
@@ -100,8 +103,9 @@ class _LoopText:
             w.line(f"{self.step} = -1")
         for state in loop.states:
             self._state_before(state)
+        fixed = self._fixed_before()
         if w.arrays is NUMPY:
-            self._scalars_as_arrays()
+            self._scalars_as_arrays({n.read for n in loop.non_sequences} | fixed)
         for result, store in self.stores.items():
             w.line(f"{store} = {self._new_store(result)}")
 
@@ -129,7 +133,44 @@ class _LoopText:
         for lag, read in state.reads.items():
             w.name(read, self.past[state.name][lag - 1])
 
-    def _scalars_as_arrays(self) -> None:
+    def _fixed_before(self) -> set[Variable]:
+        """Compute what is the same at every step, as far as it is cheap work; the rest a rewrite has taken out.
+
+        Returns
+        -------
+        set of Variable
+            Those of the values that steps read.
+        """
+        outside = Outside(self.loop)
+        fixed: list[Apply] = []
+        there = {n.read for n in self.loop.non_sequences}
+        for node in outside.ahead:
+            # Of rows and states there are sizes only.
+            known = there | outside.wholes.keys() if isinstance(node.op, Dim) else there
+            if isinstance(node.op, CHEAP) and all(v in known or isinstance(v, Constant) for v in node.inputs):
+                fixed.append(node)
+                there.update(node.outputs)
+        self.nodes = [node for node in self.nodes if node.outputs[0] not in there]
+        read = [v for node in self.nodes for v in node.inputs] + self.loop.outputs
+        read = [v for v in dict.fromkeys(read) if v in there and v.owner is not None]
+        self.w.write_nodes(self._without_row_sizes(fixed), read)
+        for v in read:
+            self.w.named(v)
+        return set(read)
+
+    def _without_row_sizes(self, nodes: SequenceOf[Apply]) -> list[Apply]:
+        """Return `nodes` but for sizes of rows, which are written here: before the loop there is no row."""
+        sources = {v: s.source for s in self.loop.sequences for v in s.reads.values()}
+        rest = []
+        for node in nodes:
+            if isinstance(node.op, Dim) and node.inputs[0] in sources:
+                source, axis = self.w.value(sources[node.inputs[0]]), node.op.axis + 1
+                self.w.assign(node.outputs[0], f"{self.w.function('int64', host=True)}({source}.shape[{axis}])")
+            else:
+                rest.append(node)
+        return rest
+
+    def _scalars_as_arrays(self, invariant: Collection[Variable]) -> None:
         """Have scalars that only ever meet arrays as arrays without axes.
 
         ``array * scalar`` makes NumPy convert the scalar each time: 460 ns instead of 300 for 100 elements.
@@ -139,7 +180,6 @@ class _LoopText:
             is_array = isinstance(node.op, Pointwise) and node.outputs[0].ndim > 0
             beside_arrays.update({v: is_array and beside_arrays.get(v, True) for v in node.inputs if v.ndim == 0})
         beside_arrays.update(dict.fromkeys(self.loop.outputs, False))
-        invariant = {n.read for n in self.loop.non_sequences}
         for v in [v for v, always in beside_arrays.items() if always]:
             if isinstance(v, Constant):
                 self.w.name(v, self.w.bind(v.data, "c"))

@@ -251,7 +251,7 @@ def sum_to(x: Any, sizes: tuple[int, ...]) -> Any:
 @rule(MatMul)
 def _matmul(w: Writer, op: MatMul, node: Apply) -> str:
     a, b = w.values(node.inputs)
-    return f"{a} @ {b}"
+    return f"{a} @ {b}" if w.arrays is NUMPY else f"{w.function('matmul')}({a}, {b})"
 
 
 # ---- indexing ----

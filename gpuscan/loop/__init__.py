@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from gpuscan.loop.op import Scan, bind_loop, close_loop, open_loop, result_type
+from gpuscan.loop.op import Scan, bind_loop, close_loop, open_loop, read_loop, result_type
 from gpuscan.loop.records import Emit, Loop, NonSequence, Options, Result, Sequence, State
 from gpuscan.loop.scan import scan, until
 from gpuscan.loop.steps import scan_steps
@@ -30,6 +30,7 @@ __all__ = [
     "foldr",
     "map",
     "open_loop",
+    "read_loop",
     "reduce",
     "result_type",
     "scan",

@@ -59,6 +59,8 @@ class Scan(Nested):
 
     def infer(self, inputs: SequenceOf[Variable]) -> SequenceOf[TensorType]:
         loop = _view(self, inputs)
+        if _is_better_known(loop):  # what an emit is follows from all that a step reads
+            loop = _opened(self, inputs)
         return [result_type(loop, result) for result in loop.results]
 
     def sections(self) -> Iterator[tuple[str, list[Variable]]]:
@@ -124,7 +126,11 @@ def open_loop(node: Apply) -> Loop:
     built.
     """
     assert isinstance(node.op, Scan)
-    view = _view(node.op, node.inputs)
+    return _opened(node.op, node.inputs)
+
+
+def _opened(op: Scan, inputs: SequenceOf[Variable]) -> Loop:
+    view = _view(op, inputs)
     fresh: dict[Variable, Variable] = {}
     for s in view.sequences:
         fresh.update({v: Variable(row_type(s.source), v.name) for v in s.reads.values()})
@@ -132,8 +138,31 @@ def open_loop(node: Apply) -> Loop:
         fresh.update({v: Variable(row_type(state.init), v.name) for v in state.reads.values()})
     for n in view.non_sequences:
         fresh[n.read] = Variable(n.source.type, n.read.name, known=n.source.known)
-    inside = substitute(node.op.body.outputs, fresh)
-    return _records(node.op, node.inputs, [fresh[v] for v in node.op.body.parameters], inside)
+    inside = substitute(op.body.outputs, fresh)
+    return _records(op, inputs, [fresh[v] for v in op.body.parameters], inside)
+
+
+def _is_better_known(loop: Loop) -> bool:
+    """Whether some size of an emit is unknown, and some size that a step reads known from outside only."""
+    if not any(None in emit.value.type.shape for emit in loop.emits):
+        return False
+    pairs = [(row_type(s.source), v) for s in loop.sequences for v in s.reads.values()]
+    pairs += [(row_type(state.init), v) for state in loop.states for v in state.reads.values()]
+    pairs += [(n.source.type, n.read) for n in loop.non_sequences]
+    return any(
+        inside is None and outside is not None
+        for type_, v in pairs
+        for outside, inside in zip(type_.shape, v.type.shape, strict=True)
+    )
+
+
+def read_loop(node: Apply) -> Loop:
+    """Return the loop of a node as records over the closed body's own variables: for reading, not for building on.
+
+    Unlike `open_loop` it makes nothing. Inner types are as well known as when the body was built.
+    """
+    assert isinstance(node.op, Scan)
+    return _view(node.op, node.inputs)
 
 
 def bind_loop(node: Apply, shapes: SequenceOf[Shape]) -> Loop:

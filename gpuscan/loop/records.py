@@ -6,6 +6,7 @@ Inside the package a loop is spoken of in these words; the public arguments of `
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -208,10 +209,14 @@ class Loop:
 
     def replaced(self, values: Mapping[Variable, Variable]) -> Loop:
         """Return the loop with values inside it replaced."""
-        inside = dict(zip(self.outputs, substitute(self.outputs, values), strict=True))
+        return self.with_outputs(substitute(self.outputs, values))
+
+    def with_outputs(self, outputs: SequenceOf[Variable]) -> Loop:
+        """Return the loop whose step computes other values, in the order of `outputs`."""
+        inside = iter(outputs)
         return replace(
             self,
-            states=tuple(replace(s, next=inside[s.next]) for s in self.states),
-            emits=tuple(replace(e, value=inside[e.value]) for e in self.emits),
-            stop=None if self.stop is None else inside[self.stop],
+            states=tuple(replace(s, next=next(inside)) for s in self.states),
+            emits=tuple(replace(e, value=next(inside)) for e in self.emits),
+            stop=None if self.stop is None else next(inside),
         )

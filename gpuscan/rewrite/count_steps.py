@@ -5,32 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuscan.graph import Apply, Graph, Variable
-from gpuscan.loop import Loop, Result, Scan, open_loop
+from gpuscan.loop import Loop, Result, Scan, read_loop
+from gpuscan.rewrite.bodies import sizes_outside
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.tensor.shaping import Dim
 
 
 def count_steps(graph: Graph) -> Graph | None:
-    """Take the number of rows of a history from the loop's length, and a state's other sizes from its initial value.
+    """Take the number of rows of a history from the loop's length, and its other sizes from what it starts from.
 
+    Those of an emit are taken from the arrays that a step computes it from, where their sizes decide them.
     The number of steps that a loop with a stop condition ran is a result of the loop itself.
     """
 
     def read_size(node: Apply, _: Apply) -> Sequence[Variable] | None:
-        if not isinstance(node.op, Dim):
-            return None
+        assert isinstance(node.op, Dim)
         (history,) = node.inputs
         if history.owner is None or not isinstance(history.owner.op, Scan):
             return None
-        loop, result = open_loop(history.owner), history.owner.op.results[history.index]
+        loop, result = read_loop(history.owner), history.owner.op.results[history.index]
         if result.kind != "history":
             return None
         if node.op.axis == 0:
             return _steps(history.owner, loop)
-        state = loop.state(result.record)
-        return None if state is None else [node.op(state.init)]
+        if (state := loop.state(result.record)) is not None:
+            return [node.op(state.init)]
+        sizes = sizes_outside(loop, loop.value_of(result.record))
+        return None if sizes is None else [sizes[node.op.axis - 1]]
 
-    counted = rebuild(graph, read_size)
+    counted = rebuild(graph, read_size, only=[Dim])
     return None if counted is graph else counted
 
 

@@ -12,8 +12,8 @@ from gpuscan.tensor.barrier import Barrier
 def drop_barriers(graph: Graph) -> Graph | None:
     """Read through `zero_grad`, `disconnected_grad`, `grad_clip` and `grad_scale`."""
 
-    def drop(node: Apply, _: Apply) -> Sequence[Variable] | None:
-        return node.inputs if isinstance(node.op, Barrier) else None
+    def drop(node: Apply, _: Apply) -> Sequence[Variable]:
+        return node.inputs
 
-    smaller = rebuild(graph, drop)
+    smaller = rebuild(graph, drop, only=[Barrier])
     return None if smaller is graph else smaller

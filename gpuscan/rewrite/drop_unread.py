@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gpuscan.control import IfElse, close_branches, open_branches
 from gpuscan.graph import Apply, Graph, Variable, leaves
-from gpuscan.loop import Loop, Scan, close_loop, open_loop
+from gpuscan.loop import Loop, Scan, close_loop, open_loop, read_loop
 from gpuscan.rewrite.rebuild import rebuild
 
 
@@ -17,27 +17,27 @@ def drop_unread(graph: Graph) -> Graph | None:
 
     def drop(node: Apply, original: Apply) -> Sequence[Variable] | None:
         positions = [i for i, v in enumerate(original.outputs) if v in read]
-        if isinstance(node.op, Scan):
-            smaller = _smaller_loop(node, positions)
-        elif isinstance(node.op, IfElse):
-            smaller = _smaller_branches(node, positions)
-        else:
-            return None
+        smaller = _smaller_loop(node, positions) if isinstance(node.op, Scan) else _smaller_branches(node, positions)
         if smaller is None:
             return None
         fresh = dict(zip(positions, smaller.outputs, strict=True))
         # Whatever stands for an output that nothing reads is never looked at.
         return [fresh.get(i, v) for i, v in enumerate(node.outputs)]
 
-    dropped = rebuild(graph, drop)
+    dropped = rebuild(graph, drop, only=[Scan, IfElse])
     return None if dropped is graph else dropped
 
 
 def _smaller_loop(node: Apply, positions: Sequence[int]) -> Apply | None:
     """Return a node with only the results at `positions`; None if that is no less."""
-    loop = open_loop(node)
-    smaller = drop_records(replace(loop, results=tuple(loop.results[i] for i in positions)))
-    return None if smaller == loop else close_loop(smaller)
+    loop = read_loop(node)
+    if _with_results(loop, positions) == loop:
+        return None
+    return close_loop(_with_results(open_loop(node), positions))
+
+
+def _with_results(loop: Loop, positions: Sequence[int]) -> Loop:
+    return drop_records(replace(loop, results=tuple(loop.results[i] for i in positions)))
 
 
 def _smaller_branches(node: Apply, positions: Sequence[int]) -> Apply | None:

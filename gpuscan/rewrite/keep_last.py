@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gpuscan.graph import Apply, Graph, Variable
-from gpuscan.loop import Loop, Result, Scan, close_loop, open_loop
+from gpuscan.loop import Loop, Result, Scan, close_loop, open_loop, read_loop
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.tensor.indexing import At, Bound, Index, Range
 
@@ -57,7 +57,7 @@ def _wanted(graph: Graph) -> dict[Apply, Result]:
     for node in graph.nodes:
         if not isinstance(node.op, Scan):
             continue
-        loop = open_loop(node)
+        loop = read_loop(node)
         for result, history in zip(node.op.results, node.outputs, strict=True):
             if result.kind == "history":
                 wanted.update(_ends_of(loop, result, history, readers.get(history, [])))

@@ -14,23 +14,23 @@ from gpuscan.rewrite.rebuild import rebuild
 
 def merge_emits(graph: Graph) -> Graph | None:
     """Run a loop once where its gradient stacks values of its steps that the program does not ask for."""
+    keys = {node: _key(node) for node in graph.nodes if isinstance(node.op, Scan) and not node.op.effect}
     groups: dict[Any, list[Apply]] = {}
-    for node in graph.nodes:
-        if isinstance(node.op, Scan) and not node.op.effect:
-            groups.setdefault(_key(node), []).append(node)
+    for node, key in keys.items():
+        groups.setdefault(key, []).append(node)
     if all(len(nodes) == 1 for nodes in groups.values()):
         return None
     merged: dict[Any, _Merged] = {}
 
     def merge(node: Apply, original: Apply) -> Sequence[Variable] | None:
-        if not isinstance(node.op, Scan) or len(groups.get(_key(original), ())) <= 1:
+        key = keys.get(original)
+        if key is None or len(groups[key]) <= 1:
             return None
-        key = _key(original)
         if key not in merged:
             merged[key] = _Merged(node, groups[key])
         return merged[key].outputs(original)
 
-    return rebuild(graph, merge)
+    return rebuild(graph, merge, only=[Scan])
 
 
 def _key(node: Apply) -> Any:

@@ -26,9 +26,13 @@ def merge_equal(graph: Graph) -> Graph | None:
     def merge(node: Apply, _: Apply) -> Sequence[Variable] | None:
         if node.op.effect:
             return None  # who prints twice wants to read it twice
-        key = (node.op, tuple(identity(v) for v in node.inputs))
-        outputs = made.setdefault(key, node.outputs)
-        return None if outputs is node.outputs else outputs
+        inputs = tuple(identity(v) for v in node.inputs)
+        if (found := made.get((node.op, inputs))) is not None:
+            return found
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        outputs = node.outputs if same else node.with_inputs(inputs).outputs
+        made[node.op, inputs] = outputs
+        return None if same else outputs
 
     merged = rebuild(graph, merge)
     return None if merged is graph else merged

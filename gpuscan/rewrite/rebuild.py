@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from gpuscan.graph import Apply, Graph, Variable
+from gpuscan.graph import Apply, Graph, Op, Variable
 
 
-def rebuild(graph: Graph, replace_node: Callable[[Apply, Apply], Sequence[Variable] | None]) -> Graph:
+def rebuild(
+    graph: Graph,
+    replace_node: Callable[[Apply, Apply], Sequence[Variable] | None],
+    only: Collection[type[Op]] | None = None,
+) -> Graph:
     """Return `graph` with nodes replaced.
 
     Parameters
@@ -17,6 +21,8 @@ def rebuild(graph: Graph, replace_node: Callable[[Apply, Apply], Sequence[Variab
     replace_node : callable
         Gets each node, with its inputs replaced and as it was, inputs first; returns what to use in place of its
         outputs, or None to keep the node.
+    only : collection of type, optional
+        Classes of the ops whose nodes it gets; all by default.
 
     Returns
     -------
@@ -26,9 +32,10 @@ def rebuild(graph: Graph, replace_node: Callable[[Apply, Apply], Sequence[Variab
     new: dict[Variable, Variable] = {}
     own = set(graph.nodes)
     for node in graph.nodes:
-        inputs = [new.get(v, v) for v in node.inputs]
-        current = node if all(a is b for a, b in zip(inputs, node.inputs, strict=True)) else node.with_inputs(inputs)
-        outputs = replace_node(current, node)
+        current = node
+        if new and any(v in new for v in node.inputs):
+            current = node.with_inputs([new.get(v, v) for v in node.inputs])
+        outputs = replace_node(current, node) if only is None or type(node.op) in only else None
         if outputs is None and current is node:
             continue
         for old, fresh in zip(node.outputs, current.outputs if outputs is None else outputs, strict=True):

@@ -24,5 +24,5 @@ def share_segments(graph: Graph) -> Graph | None:
         loop = open_loop(node)
         return list(in_segments(replace(loop, options=Options(checkpoint=loop.options.checkpoint))).values())
 
-    shared = rebuild(graph, share)
+    shared = rebuild(graph, share, only=[Scan])
     return None if shared is graph else shared

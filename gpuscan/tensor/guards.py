@@ -159,7 +159,12 @@ def checked(value: Any, message: str, where: str, *conditions: Any) -> Any:
     """Return `value`, or raise AssertionError if an element of `conditions` is false."""
     if all(condition.all() for condition in conditions):
         return value
-    raise AssertionError(f"{message} (asserted at {where})")
+    raise AssertionError(assertion_text(message, where))
+
+
+def assertion_text(message: str, where: str) -> str:
+    """Return what an assertion that does not hold says, wherever it was made and runs."""
+    return f"{message} (asserted at {where})"
 
 
 def printed(value: Any, message: str, attrs: Sequence[str]) -> Any:

@@ -124,11 +124,22 @@ def _reduce(batch: Batch, op: Reduce, node: Apply, inputs: Values) -> Values:
 def _matmul(batch: Batch, op: MatMul, node: Apply, inputs: Values) -> Values:
     (old_a, old_b), (a, b) = node.inputs, inputs
     if not is_batched(old_b, b) and b.ndim <= 2:
-        return op.apply(a, b)  # rows of the batch are rows of one large matrix
+        return [_rows_times(op, a, b)]
+    if not is_batched(old_a, a) and a.ndim == 2 and old_b.ndim == 1:
+        return [_rows_times(op, b, shuffled(a, [1, 0]))]
     ndim = max(old_a.ndim, old_b.ndim, 2)
     whole = op(_matrices(batch, old_a, a, ndim, 0), _matrices(batch, old_b, b, ndim, 1))
     dropped = [whole.ndim - 2] * (old_a.ndim == 1) + [whole.ndim - 1] * (old_b.ndim == 1)
     return [shuffled(whole, [axis for axis in range(whole.ndim) if axis not in dropped])]
+
+
+def _rows_times(op: MatMul, a: Variable, b: Variable) -> Variable:
+    """Return all rows of `a` times one matrix or vector: one product of two matrices, however many axes `a` has."""
+    if a.ndim <= 2:
+        return op(a, b)
+    sizes = dims(a)
+    flat = op(Reshape()(a, product(sizes[:-1]), sizes[-1]), b)
+    return Reshape()(flat, *sizes[:-1], *dims(b, 1))
 
 
 def _matrices(batch: Batch, old: Variable, new: Variable, ndim: int, place: int) -> Variable:

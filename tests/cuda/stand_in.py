@@ -5,8 +5,9 @@ CuPy's arrays do not become NumPy arrays by themselves; CuPy's functions take no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,81 @@ from gpuscan.cuda.random import RandomBlocks
 from gpuscan.host import NUMPY
 
 
+class Recording:
+    """Calls on stand-in arrays, to be made again on the same memory: what a CUDA graph is to a GPU's arrays.
+
+    Nothing that is recorded happens: a result's memory holds nothing of use before a replay.
+    """
+
+    active: Recording | None = None
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Recording:
+        Recording.active = self
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        Recording.active = None
+
+    def replay(self) -> None:
+        for call in self.calls:
+            call()
+
+    def add(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Note a call that makes new arrays; one that views its operands' memory is made once."""
+        found = wrap(function(*args, **kwargs))
+        made = [v.array for v in (found if isinstance(found, tuple) else (found,)) if isinstance(v, DeviceArray)]
+        given = [v for v in (*flat(args), *flat(tuple(kwargs.values()))) if isinstance(v, np.ndarray)]
+        if made and not any(np.shares_memory(m, g) for m in made for g in given):
+
+            def again() -> None:
+                results = function(*args, **kwargs)
+                for place, result in zip(made, results if isinstance(results, tuple) else (results,), strict=True):
+                    place[...] = result
+
+            self.calls.append(again)
+            for place in made:
+                spoil(place)
+        return found
+
+
+def flat(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, tuple | list):
+            yield from flat(value)
+        else:
+            yield value
+
+
+def spoil(array: np.ndarray) -> np.ndarray:
+    """Fill an array with what nothing computes from goes unnoticed."""
+    array[...] = np.nan if array.dtype.kind in "fc" else True if array.dtype.kind == "b" else 99
+    return array
+
+
+def in_place(function: Callable[[], Any]) -> None:
+    """Do what writes to arrays that are there, or note it."""
+    if Recording.active is None:
+        function()
+    else:
+        Recording.active.calls.append(function)
+
+
+def wait_for_device(what: str) -> None:
+    if Recording.active is not None:
+        raise RuntimeError(f"{what} while work is recorded")
+    DeviceArray.reads += 1
+
+
 class DeviceArray:
     """An array that pretends to be in device memory."""
 
+    reads = 0  # how often the host read one, and so waited
+
     def __init__(self, array: Any) -> None:
-        self.array = np.array(array)
+        self.array = np.asarray(array)
 
     dtype = property(lambda self: self.array.dtype)
     shape = property(lambda self: self.array.shape)
@@ -39,17 +110,37 @@ class DeviceArray:
     __int__ = __float__ = __index__ = __bool__
 
     def get(self) -> np.ndarray:
+        wait_for_device("get()")
         return self.array
 
+    def item(self) -> Any:
+        wait_for_device("item()")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        wait_for_device("tolist()")
+        return self.array.tolist()
+
     def __getattr__(self, name: str) -> Any:
-        value = getattr(object.__getattribute__(self, "array"), name)
-        return on_device(value) if callable(value) else wrap(value)
+        array = object.__getattribute__(self, "array")
+        if not callable(getattr(array, name)):
+            return wrap(getattr(array, name))
+        return partial(on_device(lambda array, *args, **kwargs: getattr(array, name)(*args, **kwargs)), self)
 
     def __getitem__(self, item: Any) -> Any:
-        return DeviceArray(self.array[unwrap(item)])
+        items = item if isinstance(item, tuple) else (item,)
+        # One element is a view of rank 0, as CuPy's.
+        items = items if any(i is Ellipsis for i in items) else (*items, Ellipsis)
+        return on_device(lambda array, items: array[items])(self, items)
 
     def __setitem__(self, item: Any, value: Any) -> None:
-        self.array[unwrap(item)] = unwrap(value)
+        array, item, value = self.array, unwrap(item), unwrap(value)
+        in_place(lambda: array.__setitem__(item, value))
+
+    def __iadd__(self, value: Any) -> Any:
+        array, value = self.array, unwrap(value)
+        in_place(lambda: np.add(array, value, out=array))
+        return self
 
     def __len__(self) -> int:
         return len(self.array)
@@ -62,15 +153,8 @@ class DeviceArray:
 
 
 def _operator(name: str) -> Callable[..., Any]:
-    return lambda self, *others: on_device(getattr(self.array, name))(*others)
-
-
-for _name in (
-    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"),
-    *("radd", "rsub", "rmul", "rtruediv", "rpow", "rfloordiv", "rmod", "rand", "ror", "rxor"),
-    *("lt", "le", "gt", "ge", "eq", "ne", "neg", "abs", "invert", "iadd"),
-):
-    setattr(DeviceArray, f"__{_name}__", _operator(f"__{_name}__"))
+    apply = on_device(lambda array, *others: getattr(array, name)(*others))
+    return lambda self, *others: apply(self, *others)
 
 
 def wrap(value: Any) -> Any:
@@ -91,9 +175,31 @@ def unwrap(value: Any) -> Any:
 
 def on_device(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        return wrap(function(*unwrap(args), **{k: unwrap(v) for k, v in kwargs.items()}))
+        args, kwargs = unwrap(args), {k: unwrap(v) for k, v in kwargs.items()}
+        if Recording.active is not None:
+            return Recording.active.add(function, args, kwargs)
+        return wrap(function(*args, **kwargs))
 
     return call
+
+
+for _name in (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"),
+    *("radd", "rsub", "rmul", "rtruediv", "rpow", "rfloordiv", "rmod", "rand", "ror", "rxor"),
+    *("lt", "le", "gt", "ge", "eq", "ne", "neg", "abs", "invert"),
+):
+    setattr(DeviceArray, f"__{_name}__", _operator(f"__{_name}__"))
+
+
+def copied(value: Any, *dtype: Any) -> Any:
+    """Return a new array of what an array holds, of a number, or of a list of numbers, which come from the host."""
+    if isinstance(value, DeviceArray):
+        return on_device(np.array)(value, *dtype)
+    if isinstance(value, np.generic | int | float):  # an argument of the kernel that fills
+        return on_device(lambda: np.array(value, *dtype))()
+    if Recording.active is not None:
+        raise RuntimeError("a copy from host memory while work is recorded")
+    return DeviceArray(np.array(value, *dtype))
 
 
 class Arrays:
@@ -106,11 +212,26 @@ class Arrays:
             return {"s_": np.s_, "abs": abs}[name]
         if name == "random_blocks":
             return RandomBlocks(StandIn())
-        if name in ("asarray", "array"):
-            return lambda value, *dtype: DeviceArray(value.array if isinstance(value, DeviceArray) else value)
+        if name == "array":
+            return copied
+        if name == "asarray":
+            return lambda value, *dtype: value if isinstance(value, DeviceArray) else copied(value, *dtype)
         if name == "add_at":
-            return lambda array, index, value: np.add.at(array.array, unwrap(index), unwrap(value))
+            return lambda array, index, value: in_place(partial(np.add.at, *unwrap((array, index, value))))
         return on_device(NUMPY.lookup(name))
+
+
+class StandInFence:
+    """Counts the calls that were put in order."""
+
+    def __init__(self) -> None:
+        self.marked = self.waited = 0
+
+    def wait(self) -> None:
+        self.waited += 1
+
+    def mark(self) -> None:
+        self.marked += 1
 
 
 class StandIn:
@@ -119,27 +240,64 @@ class StandIn:
     name = "cuda:0"
     gpu = KNOWN_GPUS["NVIDIA H200"]
     arrays = Arrays()
-    waits = 0
+    records = True
+    preparing = False
+
+    def __init__(self) -> None:
+        self.waits = self.launches = self.recorded = self.replayed = 0
+        self.memory: int | None = None  # bytes of the largest array there is room for
 
     def active(self) -> Any:
         return nullcontext()
 
     def empty(self, shape: Sequence[int], dtype: str) -> Any:
-        return DeviceArray(np.empty(shape, dtype))
+        if self.memory is not None and int(np.prod(shape)) * np.dtype(dtype).itemsize > self.memory:
+            raise MemoryError("out of memory allocating")
+        return DeviceArray(spoil(np.empty(shape, dtype)))
 
     def as_array(self, value: Any, dtype: str) -> Any:
         if isinstance(value, DeviceArray):
             return value
-        return DeviceArray(np.asarray(value, dtype))
+        return copied(np.asarray(value, dtype))
 
     def to_host(self, value: Any) -> Any:
-        return value.array if isinstance(value, DeviceArray) else np.asarray(value)
+        return value.get() if isinstance(value, DeviceArray) else np.asarray(value)
 
     def is_device_array(self, value: Any) -> bool:
         return isinstance(value, DeviceArray)
 
     def wait(self) -> None:
+        if Recording.active is not None:
+            raise RuntimeError("a wait while work is recorded")
         self.waits += 1
+
+    def free_memory(self) -> int | None:
+        return self.memory
+
+    def is_recording(self) -> bool:
+        return StandIn.preparing or Recording.active is not None
+
+    def fence(self) -> StandInFence:
+        return StandInFence()
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        StandIn.preparing = True
+        try:
+            work()
+            with Recording() as recording:
+                work()
+        finally:
+            StandIn.preparing = False
+        self.recorded += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            recording.replay()
+
+        return replay
+
+    def spilled_bytes(self, kernel: Kernel) -> int:
+        return 0
 
     def load(self, kernel: Kernel, *, cooperative: bool = False) -> Launcher:
         launch = emulator.load(kernel, cooperative=cooperative)
@@ -147,6 +305,8 @@ class StandIn:
         def run(grid: Any, block: Any, shared_bytes: int, arguments: Sequence[Any]) -> None:
             for parameter, value in zip(kernel.parameters, arguments, strict=True):
                 assert isinstance(value, DeviceArray) == parameter.is_array, parameter
-            launch(grid, block, shared_bytes, [unwrap(v) for v in arguments])
+            given = [unwrap(v) for v in arguments]
+            in_place(lambda: launch(grid, block, shared_bytes, given))
+            self.launches += 1
 
         return run

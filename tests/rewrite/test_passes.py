@@ -106,8 +106,13 @@ def test_the_length_of_a_history_keeps_no_row():
 
 
 def test_sizes_that_only_the_loop_knows():
-    emit = loop_of_three()[2]
+    emit, _ = gs.scan(lambda row: row[:n], x)
     assert count_steps(graph_of(emit.shape[1])) is None
+
+
+def test_sizes_of_an_emit_that_its_inputs_tell():
+    counted = optimise(graph_of(loop_of_three()[2].shape[1]))
+    assert not loops_of(counted)
 
 
 def test_steps_of_a_loop_that_stops_are_counted_by_the_loop():

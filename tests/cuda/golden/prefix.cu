@@ -26,8 +26,9 @@ struct Step {
 
     // The kernel's parameters.
     Global<const float> seq_x;
-    long long row_size;
     long long last_x;
+    long long row_size;
+    long long lanes_0;
     Global<const float> seq_a;
     long long last_a;
     float non_rate;
@@ -36,8 +37,8 @@ struct Step {
     Global<const float> init_peak;
     Global<float> out_history_level;
     Global<float> out_history_output_3;
-    Global<float> out_last_peak;
     long long first_peak;
+    Global<float> out_last_peak;
     Global<float> out_final_total;
     Global<unsigned int> progress;
     Global<unsigned long long> published;
@@ -65,8 +66,8 @@ struct Step {
     }
 
     __device__ __forceinline__ void read(long long t, Row& row) const {
-        row.x_x = seq_x[(last_x - t + 0) * row_size + lane];
-        row.x_a = seq_a[(last_a - t + 0) * 1 + 0];
+        row.x_x = seq_x[((last_x - t)) * row_size + lane];
+        row.x_a = seq_a[(last_a - t)];
     }
 
     __device__ __forceinline__ void put(int slot, Row const& row) const {
@@ -146,7 +147,7 @@ struct Step {
     __device__ __forceinline__ void write(long long t, Kept const& kept) const {
         out_history_level[t * row_size + lane] = kept.k_level;
         out_history_output_3[t * row_size + lane] = kept.k_output_3;
-        if (t >= first_peak) out_last_peak[(t - first_peak) * row_size + lane] = kept.k_peak;
+        if (t >= first_peak) out_last_peak[((t - first_peak)) * row_size + lane] = kept.k_peak;
     }
 
     __device__ __forceinline__ void finish(State const& state) const {
@@ -156,8 +157,9 @@ struct Step {
 
 extern "C" __global__ void __launch_bounds__(256, 4) gpuscan_prefix_loop(
     Global<const float> seq_x,
-    long long row_size,
     long long last_x,
+    long long row_size,
+    long long lanes_0,
     Global<const float> seq_a,
     long long last_a,
     float non_rate,
@@ -166,13 +168,13 @@ extern "C" __global__ void __launch_bounds__(256, 4) gpuscan_prefix_loop(
     Global<const float> init_peak,
     Global<float> out_history_level,
     Global<float> out_history_output_3,
-    Global<float> out_last_peak,
     long long first_peak,
+    Global<float> out_last_peak,
     Global<float> out_final_total,
     Global<unsigned int> progress,
     Global<unsigned long long> published,
     long long lanes,
     long long length) {
-    Step step = {seq_x, row_size, last_x, seq_a, last_a, non_rate, init_level, init_total, init_peak, out_history_level, out_history_output_3, out_last_peak, first_peak, out_final_total, progress, published, lanes, length};
+    Step step = {seq_x, last_x, row_size, lanes_0, seq_a, last_a, non_rate, init_level, init_total, init_peak, out_history_level, out_history_output_3, first_peak, out_last_peak, out_final_total, progress, published, lanes, length};
     gs::prefix_loop<256, 13, 4>(step, lanes, length, progress, published);
 }

@@ -1,0 +1,168 @@
+"""How long a team takes for a step, estimated from counts: what the choice between teams goes by.
+
+Four things bound a step: how long its operations wait for each other, how many instructions the SMs can issue, what
+they read of fixed arrays that do not fit on chip, and what goes through device memory. The largest is the estimate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from gpuscan.cuda.costs import (
+    BLOCK_BARRIER,
+    DRAM_LATENCY_CLOCKS,
+    GRID_BARRIER,
+    L2_BYTES,
+    L2_LATENCY_CLOCKS,
+    LOOK_BACK,
+    WARP_SHUFFLE_CLOCKS,
+)
+from gpuscan.cuda.gpu import GPU
+from gpuscan.cuda.step.analysis import Analysis
+from gpuscan.cuda.step.partial import is_sum
+from gpuscan.cuda.step.resident import KEPT_FREE, MOST_PER_THREAD, PER_SM
+from gpuscan.cuda.step.team import Team
+from gpuscan.cuda.step.work import work_of
+
+DEPENDENT_CLOCKS = 4
+"""From one operation to one that needs its result."""
+
+LANES_PER_SM = 128
+"""Instructions that the threads of one SM begin in a clock."""
+
+SET_UP = 16
+"""Instructions between two barriers that a thread executes whether it has an element or not."""
+
+INDEPENDENT = {"thread": 2, "warp": 3, "block": 3, "grid": 4}
+"""Operations of a thread that do not wait for each other, on average: teams have several sums at once."""
+
+
+MOVED = 32
+"""Instructions for a step of a lane that goes through shared memory on its way from and to device memory."""
+
+MANY_STEPS = 1000
+"""Steps that a loop is taken to have where nobody knows."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of a step, by what they are spent on, and how many lanes run at once."""
+
+    waiting: float
+    issuing: float
+    fetching: float
+    memory: float
+
+    @property
+    def seconds(self) -> float:
+        """Of a step."""
+        return max(self.waiting, self.issuing, self.fetching, self.memory)
+
+    @property
+    def bound(self) -> str:
+        """What bounds it."""
+        named = {
+            "how long its operations wait for each other": self.waiting,
+            "how many instructions the SMs issue": self.issuing,
+            "reading fixed arrays from the L2 cache": self.fetching,
+            "device memory": self.memory,
+        }
+        return max(named, key=lambda name: named[name])
+
+
+def estimate(loop: Analysis, team: Team, gpu: GPU, bytes_per_step: int) -> Estimate:
+    """Return how long a team takes for a step.
+
+    Parameters
+    ----------
+    loop : Analysis
+        The loop.
+    team : Team
+        The team.
+    gpu : GPU
+        What it runs on.
+    bytes_per_step : int
+        What all lanes together read from and write to device memory.
+    """
+    nodes = [node for node in loop.nodes() if work_of(node)]
+    sums = sum(is_sum(node) for node in nodes) if team.kind != "thread" else 0
+    together = _steps_together(loop, team)
+    work, lanes, threads = loop.work(), max(loop.lanes.count, 1) * together, team.threads
+    clock = gpu.clock_ghz * 1e9
+    busy = team.ranks * team.parts
+    apart = DEPENDENT_CLOCKS / INDEPENDENT[team.kind] * work / busy + DEPENDENT_CLOCKS * len(nodes)
+    fetched, late = _fetched(loop, team, gpu)
+    met = {
+        "thread": 0.0,
+        "warp": (sums + 1) * 2 * WARP_SHUFFLE_CLOCKS / clock,
+        "block": (sums + 1) * BLOCK_BARRIER,
+        "grid": (sums + 1) * (GRID_BARRIER + L2_LATENCY_CLOCKS / clock),
+    }[team.kind]
+    read = any(s.reads for s in loop.loop.sequences) and team.kind != "thread"
+    waiting = (apart + (DRAM_LATENCY_CLOCKS if read else 0) / 2 + late) / clock + met
+    waves = -(-lanes // _at_once(loop, team, gpu))
+    around = threads * (sums + 1) * SET_UP if team.kind != "thread" else 0
+    instructions = lanes * (around + work - loop.multiplied() / 2)
+    return Estimate(
+        waiting=waves * waiting / together,
+        issuing=instructions / (gpu.sms * LANES_PER_SM * clock) / together,
+        fetching=lanes * fetched / (gpu.sms * L2_BYTES * clock) / together,
+        memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
+    )
+
+
+def estimate_prefix(loop: Analysis, span: int, gpu: GPU, bytes_per_step: int) -> Estimate:
+    """Return how long a step takes of many that run side by side, in tiles of `span` steps that hand on their state.
+
+    Steps are composed and then run, so that their operations count twice. `loop`, `gpu` and `bytes_per_step` are those
+    of `estimate`.
+    """
+    instructions = loop.lanes.count * (2 * loop.work() + MOVED)
+    return Estimate(
+        waiting=LOOK_BACK / span,
+        issuing=instructions / (gpu.sms * LANES_PER_SM * gpu.clock_ghz * 1e9),
+        fetching=0.0,
+        memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
+    )
+
+
+def _steps_together(loop: Analysis, team: Team) -> int:
+    """Return how many steps run side by side: all, of a loop that carries nothing from one to the next."""
+    if loop.loop.states or loop.loop.stop is not None or team.kind == "grid":
+        return 1
+    return max(loop.loop.length.known or MANY_STEPS, 1)
+
+
+def _fixed_bytes(loop: Analysis) -> int:
+    """Return the bytes of the fixed arrays that one lane reads."""
+    return sum(
+        prod(loop.shape(n.read)) * np.dtype(n.read.dtype).itemsize
+        for n in loop.loop.non_sequences
+        if n.read not in loop.random
+    )
+
+
+def _fetched(loop: Analysis, team: Team, gpu: GPU) -> tuple[float, float]:
+    """Return the bytes of fixed arrays that a team reads at every step, and the clocks it waits for the first."""
+    fixed = _fixed_bytes(loop)
+    free = max(min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE, 0)
+    held = 4 * free * team.threads
+    if team.kind in ("block", "warp"):
+        held += gpu.shared_per_block // 2 // team.per_block
+    if team.kind == "grid":
+        held += gpu.shared_per_block * team.blocks // 2
+    return (0.0, 0.0) if fixed <= held else (fixed - held, L2_LATENCY_CLOCKS)
+
+
+def _at_once(loop: Analysis, team: Team, gpu: GPU) -> int:
+    """Return how many lanes run at the same time, as registers and shared memory allow."""
+    if team.kind == "grid":
+        return 1
+    state = sum(loop.registers(s.next, team.ranks) for s in loop.loop.states)
+    weights = min(_fixed_bytes(loop) // 4 // team.threads, MOST_PER_THREAD) if team.kind != "thread" else 0
+    registers = min(32 + 2 * state + weights, MOST_PER_THREAD)
+    per_sm = min(PER_SM // (registers * team.block), gpu.threads_per_sm // team.block, gpu.blocks_per_sm)
+    return max(per_sm, 1) * team.per_block * gpu.sms

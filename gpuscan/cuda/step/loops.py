@@ -1,0 +1,269 @@
+"""What a step holds besides plain nodes: loops, which are ``for`` statements, and the two sides of a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import final
+
+from gpuscan.control import IfElse
+from gpuscan.cuda.step.body import Body, InnerLoop
+from gpuscan.cuda.step.carried import Carried
+from gpuscan.cuda.step.groups import Group
+from gpuscan.cuda.step.hazards import Buffer
+from gpuscan.cuda.step.nodes import write_node
+from gpuscan.cuda.step.order import ordered
+from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
+from gpuscan.cuda.step.team import space_of
+from gpuscan.cuda.step.values import Kept, Text, Value, View
+from gpuscan.cuda.step.writer import RefusalError, Writer
+from gpuscan.graph import Apply, Variable
+from gpuscan.loop import Result, Sequence, State
+
+
+def write_body(w: Writer, body: Body) -> None:
+    """Write the nodes of a body."""
+    for node in ordered(body, w):
+        if node in body.loops:
+            _InnerLoop(w, node, body.loops[node]).write()
+        elif node in body.branches:
+            _branches(w, node, body.branches[node])
+        else:
+            write_node(w, node)
+
+
+# ---- rows that a loop inside keeps ----
+
+
+@final
+@dataclass(eq=False)
+class _Rows(Value):
+    """Rows that a loop inside the step made: each thread has its own elements of every row, or all are shared."""
+
+    key: Hashable
+    shape: tuple[int, ...]
+    own: str = ""
+    shared: str = ""
+    buffer: Buffer | None = None
+
+    def read(self, w: Writer, at: Position) -> str:
+        row, inner = at[0], self.shape[1:]
+        beside = not space_of(inner) or w.is_beside(inner, at[1:])
+        if beside or w.team.kind == "thread":
+            w.noted.own.add(self.key)
+            if self.own:
+                within = w.slot if beside and space_of(inner) else flat(at[1:], inner) if space_of(inner) else "0"
+                return f"{self.own}[{plus(times(row, self._slots(w)), within)}]"
+        w.noted.shared.add(self.key)
+        if self.buffer is not None:
+            w.touched_reads.add(self.buffer)
+        return w.shared_element(self.shared, flat(at, self.shape))
+
+    def _slots(self, w: Writer) -> int:
+        return w.team.slots(space_of(self.shape[1:]))
+
+    def store(self, w: Writer, row: str, value: Variable, condition: str = "") -> None:
+        """Write what stores a row."""
+        inner = self.shape[1:]
+        slots = self._slots(w)
+        if not space_of(inner):
+            text = w.alone(lambda: w.read_one(value))
+            w.line(f"{condition}{self.own}[{times(row, slots)}] = {text};")
+            return
+
+        def write(group: Group) -> None:
+            text = w.read(value, spread(group.names, inner))
+            if self.own:
+                group.inside.append(f"{condition}{self.own}[{plus(times(row, slots), w.slot)}] = {text};")
+            if self.shared:
+                assert self.buffer is not None
+                group.writes.add(self.buffer)
+                place = flat((row, *spread(group.names, inner)), self.shape)
+                group.inside.append(f"{condition}{w.writing()}{w.shared_store(self.shared, place, text)}")
+
+        w.within(space_of(inner), write)
+
+
+# ---- loops ----
+
+
+@final
+class _InnerLoop:
+    def __init__(self, w: Writer, node: Apply, opened: InnerLoop) -> None:
+        self.w = w
+        self.node = node
+        self.opened = opened
+        self.loop = opened.loop
+        self.t = w.names.unique("t_inner")
+        self.length = "0"
+        self.rows: dict[Result, _Rows] = {}
+
+    def write(self) -> None:
+        w, loop = self.w, self.loop
+        w.close_group()
+        self.length = w.names.unique("length_inner")
+        w.line(f"long long const {self.length} = {w.alone(lambda: w.read_one(self.node.inputs[0]))};")
+        self._name_inputs()
+        states = [Carried(w, self.opened, state, w.line) for state in loop.states]
+        for carried in states:
+            state = carried.state
+            carried.begin(partial(self._initial, state))
+        for result, output in zip(loop.results, self.node.outputs, strict=True):
+            if result.kind != "steps":
+                self.rows[result] = self._declare(result, output)
+        steps = w.names.unique("steps_inner")
+        w.line(f"long long {steps} = {self.length};")
+        self._for(states, steps)
+        self._results(states, steps)
+
+    def _name_inputs(self) -> None:
+        w = self.w
+        for n in self.loop.non_sequences:
+            w.values[n.read] = View(partial(w.read, n.source))
+        for s in self.loop.sequences:
+            for offset, variable in s.reads.items():
+                w.values[variable] = View(partial(self._row, s, offset))
+
+    def _initial(self, state: State, lag: int, at: Position) -> str:
+        return self.w.read(state.init, (str(state.depth - lag) if state.depth > 1 else "0", *at))
+
+    def _row(self, s: Sequence, offset: int, at: Position) -> str:
+        rows = s.source.type.shape[0]
+        if rows is None:
+            raise RefusalError(f"{self.loop.title}: the rows of {s.name} depend on values")
+        first = f"({rows - s.margin - 1} - {self.t})" if s.reverse else self.t
+        return self.w.read(s.source, (f"(int)({plus(first, str(offset))})" if rows != 1 else "0", *at))
+
+    def _declare(self, result: Result, output: Variable) -> _Rows:
+        w = self.w
+        shape = w.shape(output)
+        if output in w.random:  # one element a row, not the two words of it
+            shape = tuple(n or 0 for n in output.type.shape[:1])
+        if None in output.type.shape:
+            raise RefusalError(f"{self.loop.title}: the rows kept of {result.record} depend on values")
+        name, c_type = f"kept_{result.record}", w.c_type(output)
+        rows = _Rows(output, shape)
+        inner = space_of(shape[1:])
+        if not inner or w.is_own(output, (shape[0], *inner), c_type):
+            rows.own = w.names.unique(name)
+            w.line(f"{c_type} {rows.own}[{max(shape[0] * w.team.slots(inner), 1)}];")
+        if inner and w.is_shared(output):
+            rows.shared = w.allocate(name, c_type, max(prod(shape), 1))
+            rows.buffer = (rows.shared, 0)
+        w.values[output] = rows
+        return rows
+
+    def _for(self, states: list[Carried], steps: str) -> None:
+        w, loop = self.w, self.loop
+        outer, w.lines = w.lines, []
+        outer_touches, w.touches_shared = w.touches_shared, False
+        before, w.pending = w.pending, type(w.pending)()
+        for carried in states:
+            carried.enter()
+        write_body(w, self.opened.body)
+        stop = "" if loop.stop is None else w.alone(lambda: w.read_one(loop.stop))  # type: ignore[arg-type]
+        for result, rows in self.rows.items():
+            if result.kind == "history":
+                rows.store(w, f"(int){self.t}", loop.value_of(result.record))
+            elif result.kind == "last":
+                kept = rows.shape[0]
+                row = f"(int)({self.t} - {self.length} + {kept})"
+                rows.store(w, row, loop.value_of(result.record), f"if ({self.t} >= {self.length} - {kept}) ")
+        for carried in states:
+            carried.compute_next()
+        w.close_group()
+        for carried in states:
+            carried.move_on()
+        if stop:
+            w.line(f"if ({stop}) {{")
+            w.line(f"    {steps} = {self.t} + 1;")
+            w.line("    break;")
+            w.line("}")
+        inside, w.lines = w.lines, outer
+        touches = w.touches_shared
+        if touches:  # what the step before wrote is there, and what it read may be written over
+            inside.insert(0, "team.sync();")
+        else:
+            w.pending = before
+        w.line(f"for (long long {self.t} = 0; {self.t} < {self.length}; ++{self.t}) {{")
+        w.lines += [f"    {line}" for line in inside]
+        w.line("}")
+        if touches:
+            w.barrier()
+        w.touches_shared = outer_touches or touches
+
+    def _results(self, states: list[Carried], steps: str) -> None:
+        w = self.w
+        by_name = {carried.state.name: carried for carried in states}
+        for result, output in zip(self.loop.results, self.node.outputs, strict=True):
+            if result.kind == "steps":
+                w.values[output] = Text(steps)
+            elif result.kind == "last" and self.loop.stop is not None:
+                raise RefusalError(f"{self.loop.title}: the last rows of {result.record} move with its condition")
+            elif result.kind == "final":
+                carried = by_name[result.record]
+                for lag in range(carried.state.depth, 0, -1):
+                    past = Variable(carried.value.type) if carried.value not in w.random else carried.value
+                    self._store_final(carried, lag, past, self.rows[result])
+        w.close_group()
+
+    def _store_final(self, carried: Carried, lag: int, past: Variable, rows: _Rows) -> None:
+        w = self.w
+        value = w.made.setdefault((self.opened, carried.state.name, "final", lag), past)
+        w.lanes.labels[value] = w.lanes.of(carried.value)
+        w.values[value] = carried.past(lag)
+        rows.store(w, str(carried.state.depth - lag), value)
+
+
+# ---- branches ----
+
+
+def _branches(w: Writer, node: Apply, sides: tuple[Body, Body]) -> None:
+    """Write the two sides of a branch; the condition is one for the whole team, so that all go the same way."""
+    assert isinstance(node.op, IfElse)
+    w.close_group()
+    condition = w.alone(lambda: w.read_one(node.inputs[0]))
+    results = [_result_of(w, output) for output in node.outputs]
+    start = end = w.pending
+    for head, side in zip((f"if ({condition})", "else"), sides, strict=True):
+        w.pending = start
+        with w.block(head):
+            write_body(w, side)
+            for inside, (value, c_type) in zip(side.outputs, results, strict=True):
+                _hand_out(w, inside, value, c_type)
+        end = end | w.pending
+    w.pending = end
+    for output, (value, _) in zip(node.outputs, results, strict=True):
+        w.values[output] = value
+
+
+def _result_of(w: Writer, output: Variable) -> tuple[Kept | Text, str]:
+    """Return the place for a result of a branch, declared before it."""
+    shape, c_type, name = w.shape(output), w.c_type(output), w.name(output)
+    if not space_of(shape):
+        w.line(f"{c_type} {name};")
+        return Text(name), c_type
+    kept = Kept(output, shape)
+    if w.is_own(output, space_of(shape), c_type):
+        kept.own = w.names.unique(f"{name}_own")
+        w.line(f"{c_type} {kept.own}[{max(w.team.slots(space_of(shape)), 1)}];")
+    if w.is_shared(output):
+        w.share(kept, name, c_type)
+    return kept, c_type
+
+
+def _hand_out(w: Writer, inside: Variable, value: Kept | Text, c_type: str) -> None:
+    if isinstance(value, Text):
+        w.line(f"{value.text} = {w.alone(lambda: w.read_one(inside))};")
+        return
+
+    def write(group: Group) -> None:
+        text = w.read(inside, spread(group.names, value.shape))
+        if value.own:
+            group.inside.append(f"{value.own}[{w.slot}] = {text};")
+        if value.shared:
+            group.inside.append(w.publish(value, group, text))
+
+    w.within(space_of(value.shape), write)

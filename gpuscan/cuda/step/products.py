@@ -1,0 +1,106 @@
+"""Products of matrices: sums of products of elements, with the fixed side held where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuscan.cuda.expressions import convert, number
+from gpuscan.cuda.step.positions import Position
+from gpuscan.cuda.step.resident import MOST_WRITTEN_OUT, Columns, is_fixed, own_columns, registers_for_weights
+from gpuscan.cuda.step.rules import rule
+from gpuscan.cuda.step.writer import C_BYTES, Writer
+from gpuscan.graph import Apply, Variable
+from gpuscan.tensor.products import MatMul
+
+
+@rule(MatMul)
+def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
+    (a, b), output = node.inputs, node.outputs[0]
+    inner = w.shape(a)[-1]
+    held = _hold_columns(w, a, b, output, inner)
+    operation, sign = ("Either", "&&") if output.dtype == "bool" else ("Add", "*")
+
+    def term(at: Position, r: str) -> str:
+        core = (a.ndim > 1) + (b.ndim > 1)
+        batch, rest = at[: output.ndim - core], list(at[output.ndim - core :])
+        row = [rest.pop(0)] if a.ndim > 1 else []
+        left = _batched(w, a, batch, (*row, r))
+        right = held or _batched(w, b, batch, (r, *rest))
+        x, y = (convert(text, v.dtype, output.dtype) for text, v in ((left, a), (right, b)))
+        return f"{x} {sign} {y}"
+
+    start = number(0, output.dtype)
+    if not w.space(output):
+        w.fold_over(output, (inner,), operation, start, lambda at: term(("0",) * output.ndim, at[0]))
+    else:
+        w.fold(output, inner, operation, start, term)
+        if held and w.group is not None:
+            w.group.numbered = True
+            w.group.unrolled |= held.startswith("w_")
+
+
+def _batched(w: Writer, v: Variable, batch: Position, core: Sequence[str]) -> str:
+    own = batch[len(batch) - max(v.ndim - 2, 0) :] if v.ndim > 2 else ()
+    at = (*own, *core)
+    sizes = w.shape(v)
+    return w.read(v, tuple("0" if size == 1 else i for size, i in zip(sizes, at, strict=True)))
+
+
+# ---- the fixed side ----
+
+
+def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: int) -> str:
+    """Have each thread hold its columns of a fixed matrix, if there is room; return how one is read.
+
+    They are in registers where the product can be written out term by term, else in shared memory, where each thread
+    has a place of its own that no other touches.
+    """
+    shape = w.shape(b)
+    if b.ndim < 2 or set(shape[:-2]) - {1} or b.dtype != output.dtype or inner == 1 or not is_fixed(b, w.loop):
+        return ""
+    space = w.space(output)
+    columns = own_columns(w.team, space, inner, shape[-1])
+    if columns is None or not w.has_room(space, w.c_type(b)):
+        return ""
+    registers = columns.size * max(C_BYTES[w.c_type(b)] // 4, 1)
+    written_out = columns.rows * w.team.slots(space) * w.products <= MOST_WRITTEN_OUT
+    if written_out and w.resident_registers + registers <= registers_for_weights(w.team, w.busy_registers):
+        w.resident_registers += registers
+        name = w.hold(w.c_type(b), f"w_{_record(w, b)}", columns.size)
+        _load(w, b, columns, inner, f"{name}[c * {columns.rows} + r]")
+        return f"{name}[{_slot(columns)}rr]"
+    name = w.allocate_if_room(f"columns_{_record(w, b)}", w.c_type(b), columns.size * w.team.block)
+    if name:
+        _load(w, b, columns, inner, f"{name}[(c * {columns.rows} + r) * {w.team.block} + threadIdx.x]")
+        return f"({w.c_type(b)}){name}[({_slot(columns)}rr) * {w.team.block} + threadIdx.x]"
+    return ""
+
+
+def _slot(columns: Columns) -> str:
+    return f"k % {columns.count} * {columns.rows} + " if columns.count > 1 else ""
+
+
+def _load(w: Writer, b: Variable, columns: Columns, inner: int, place: str) -> None:
+    """Write what loads a thread's columns before the first step."""
+    team = w.team
+    w.columns_of.add(_record(w, b))
+    row = f"(r * {team.parts} + team.part)" if team.parts > 1 else "r"
+    column = f"(c * {team.ranks} + team.rank)" if columns.count > 1 else f"(team.rank % {w.shape(b)[-1]})"
+    conditions = [f"{row} < {inner}"] if inner % team.parts else []
+    conditions += [f"team.rank < {team.ranks}"] if not team.covers((team.ranks,)) else []
+    guard = f"if ({' && '.join(conditions)}) " if conditions else ""
+    leading = ("0",) * (b.ndim - 2)
+    text = w.before_start(lambda: w.read(b, (*leading, row, column)))
+    w.at_start += [
+        f"for (int c = 0; c < {columns.count}; ++c) {{",
+        *(["#pragma unroll"] if place.startswith("w_") else []),
+        f"    for (int r = 0; r < {columns.rows}; ++r) {guard}{place} = {text};",
+        "}",
+    ]
+
+
+def _record(w: Writer, v: Variable) -> str:
+    """Return the name of the non-sequence of which a value is a part."""
+    while v.owner is not None:
+        v = v.owner.inputs[0]
+    return next(n.name for n in w.loop.non_sequences if n.read is v)

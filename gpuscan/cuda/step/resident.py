@@ -1,0 +1,70 @@
+"""Weights that stay with the threads that need them: each holds the columns of its own elements for the whole loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuscan.cuda.step.team import Team
+from gpuscan.graph import Variable
+from gpuscan.loop import Loop
+from gpuscan.tensor.indexing import Index
+from gpuscan.tensor.shaping import DimShuffle
+
+MOST_PER_THREAD = 255
+"""32-bit registers of a thread."""
+
+PER_SM = 65536
+"""32-bit registers of an SM, on every architecture since Maxwell."""
+
+KEPT_FREE = 88
+"""Registers of a thread that states, sums and weights leave for everything else."""
+
+MOST_WRITTEN_OUT = 512
+"""Multiplications of a thread up to which a product's terms are written out, as weights in registers need."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a matrix that a thread needs: `count` of them, `rows` rows of each."""
+
+    count: int
+    rows: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.count * self.rows
+
+
+def registers_for_weights(team: Team, busy: int) -> int:
+    """Return how many 32-bit registers of each thread weights may take, where `busy` ones hold states and sums."""
+    return min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE - busy
+
+
+def own_columns(team: Team, space: tuple[int, ...], rows: int, columns: int) -> Columns | None:
+    """Return which part of a matrix each thread needs for a product over `space`; None if that differs by slot.
+
+    Parameters
+    ----------
+    team : Team
+        The threads.
+    space : tuple of int
+        Sizes of the product, its columns last.
+    rows, columns : int
+        Sizes of the matrix on the right.
+    """
+    if team.kind == "thread" or not space or space[-1] != columns:
+        return None
+    each = -(-rows // team.parts)
+    if columns % team.ranks == 0:
+        return Columns(columns // team.ranks, each)
+    return Columns(1, each) if team.ranks % columns == 0 else None
+
+
+def is_fixed(variable: Variable, loop: Loop) -> bool:
+    """Whether a value is a non-sequence of a loop, or a part or the transpose of one."""
+    while variable.owner is not None and isinstance(variable.owner.op, DimShuffle | Index):
+        if len(variable.owner.inputs) != 1:
+            return False
+        variable = variable.owner.inputs[0]
+    return any(n.read is variable for n in loop.non_sequences)

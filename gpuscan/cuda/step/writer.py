@@ -1,0 +1,562 @@
+"""Writes the statements of a step: values get names and places, elementwise work is gathered into groups.
+
+A step is written several times over. The first time finds out which values are read by other threads than those that
+compute them; the next, where barriers must stand; the last is the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+from typing import final
+
+import numpy as np
+
+from gpuscan.cuda.expressions import STATE_TYPE, literal, state_literal
+from gpuscan.cuda.kernel import C_TYPES
+from gpuscan.cuda.names import Names
+from gpuscan.cuda.reports import Failure
+from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group
+from gpuscan.cuda.step.hazards import Buffer, Pending
+from gpuscan.cuda.step.lanes import Lanes
+from gpuscan.cuda.step.memory import Region
+from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
+from gpuscan.cuda.step.team import Team, space_of
+from gpuscan.cuda.step.values import Combined, InDeviceMemory, Kept, NotBesideError, Text, Value
+from gpuscan.graph import Constant, Variable
+from gpuscan.loop import Loop
+
+
+class RefusalError(Exception):
+    """Why a team cannot carry a loop."""
+
+
+@dataclass
+class Notes:
+    """How values turned out to be read: by the threads that have the elements, or by any."""
+
+    own: set[Hashable] = field(default_factory=set)
+    shared: set[Hashable] = field(default_factory=set)
+
+
+@final
+class Writer:
+    """Writes statements for one team.
+
+    Parameters
+    ----------
+    team : Team
+        Which threads run them.
+    loop : Loop
+        The loop.
+    lanes : Lanes
+        Which axes are lanes.
+    random : collection of Variable
+        The values that are random states.
+    known : Notes or None
+        What an earlier writing found out.
+    made : dict
+        Values that rules make for themselves, kept from one writing to the next.
+    coordinate, size : callable
+        From an axis of the lanes to the texts of where the team is along it and how long it is.
+    memory : Region
+        Shared memory for the team.
+    scratch : callable
+        Gives an array in device memory, of a name, a C type and a number of elements, and returns its name.
+    status : callable
+        Returns the name of the word in which failures are reported.
+    """
+
+    def __init__(
+        self,
+        team: Team,
+        loop: Loop,
+        lanes: Lanes,
+        random: Collection[Variable],
+        known: Notes | None,
+        made: dict[Hashable, Variable],
+        coordinate: Callable[[int], str],
+        size: Callable[[int], str],
+        memory: Region,
+        scratch: Callable[[str, str, int], str],
+        status: Callable[[], str],
+    ) -> None:
+        self.team = team
+        self.lanes = lanes
+        self.random = random
+        self.known = known
+        self.made = made
+        self.noted = Notes()
+        self.names = Names()
+        self.values: dict[Variable, Value] = {}
+        self.origins: dict[Variable, Value] = {}  # non-sequences in device memory
+        self.group: Group | None = None
+        self.outside = False  # whether what is being written stands before the open group
+        self.touched_reads: set[Buffer] = set()
+        self.pending = Pending()
+        self.lines: list[str] = []
+        self.memory = memory
+        self.scratch = scratch
+        self.status = status
+        self.failures: list[Failure] = []  # what the codes mean that the kernel may report
+        self.touches_shared = False  # whether shared memory was touched since this was last unset
+        self.shared_arrays: dict[str, str] = {}  # declarations, by name
+        self.loop = loop
+        self.products = 1  # of a step
+        self.busy_registers = 0  # of each thread, for states and the sums of products
+        self.resident_registers = 0
+        self.columns_of: set[str] = set()  # names of non-sequences of which threads hold columns
+        self.held: list[str] = []  # declarations of what is loaded before the first step
+        self.at_start: list[str] = []  # statements that load it
+        self.copies: dict[tuple[str, str], str] = {}  # a block's copies of what a grid shares, by array and start
+        self.shared_types: dict[str, str] = {"": ""}  # C types of their elements, by name
+        self.coordinate = coordinate
+        self.size = size
+
+    # ---- lines ----
+
+    def line(self, text: str) -> None:
+        """Write a statement."""
+        self.lines.append(text)
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """Write a statement with a body; groups end before and inside it."""
+        self.close_group()
+        outer, self.lines = self.lines, []
+        yield
+        self.close_group()
+        self.lines = [*outer, f"{head} {{", *(f"    {line}" for line in self.lines), "}"]
+
+    # ---- where things are ----
+
+    def c_type(self, variable: Variable) -> str:
+        """Return the C type of an element of a value; a random state is one element."""
+        return STATE_TYPE if variable in self.random else C_TYPES[variable.dtype]
+
+    def shape(self, variable: Variable) -> tuple[int, ...]:
+        """Return the shape of what one lane has of a value."""
+        return () if variable in self.random else self.lanes.inner(variable)
+
+    def space(self, variable: Variable) -> tuple[int, ...]:
+        """Return the sizes along which one lane has more than one element."""
+        return space_of(self.shape(variable))
+
+    @property
+    def slot(self) -> str:
+        """Which of a thread's own elements the open group is at."""
+        assert self.group is not None
+        return self.group.slot
+
+    def is_beside(self, shape: tuple[int, ...], at: Position) -> bool:
+        """Whether a position is where the open group is, in arrays dealt out alike."""
+        if self.group is None or self.outside or space_of(shape) != self.group.space:
+            return False
+        return tuple(i for i, size in zip(at, shape, strict=True) if size != 1) == self.group.names
+
+    def coordinates(self, variable: Variable, at: Position) -> Position:
+        """Return a position of one lane's part as one in the whole value."""
+        labels = self.lanes.of(variable)
+        return tuple(i if label is None else self.coordinate(label) for i, label in zip(at, labels, strict=True))
+
+    def sizes(self, variable: Variable) -> tuple[str, ...]:
+        """Return the texts of a value's sizes; those of axes of lanes are parameters of the kernel."""
+        labels = self.lanes.of(variable)
+        return tuple(
+            str(n) if label is None else self.size(label) for n, label in zip(variable.type.shape, labels, strict=True)
+        )
+
+    def number(self, variable: Variable, at: Position) -> str:
+        """Return the number of an element among all of a value."""
+        text = "0"
+        for i, size in zip(self.coordinates(variable, at), self.sizes(variable), strict=True):
+            text = plus(times(text, size), i) if size != "1" else text
+        return text
+
+    # ---- reading ----
+
+    def read(self, variable: Variable, at: Position) -> str:
+        """Return the text of an element of a value; where the position is along axes of lanes does not matter."""
+        value = self.values.get(variable)
+        if variable not in self.random:
+            at = tuple("0" if n == 1 else i for i, n in zip(at, self.shape(variable), strict=True))
+        if value is None:
+            value = self.values[variable] = self._literal(variable)
+        return value.read(self, at)
+
+    def read_one(self, variable: Variable) -> str:
+        """Return the text of a value of one element."""
+        return self.read(variable, ("0",) * variable.ndim)
+
+    def broadcast(self, variable: Variable, at: Position) -> str:
+        """Return the text of the element of a value that meets position `at` of what it is broadcast to."""
+        own = at[len(at) - variable.ndim :]
+        return self.read(variable, own)
+
+    def _literal(self, variable: Variable) -> Value:
+        if variable in self.random:
+            assert isinstance(variable, Constant)
+            return Text(state_literal(variable))
+        assert variable.known is not None or isinstance(variable, Constant), f"{variable!r} is read before it is there"
+        return Text(literal(variable))
+
+    # ---- groups ----
+
+    def open_group(self, space: tuple[int, ...], extent: int = 0) -> Group:
+        """Return the open group if it loops over `space`, else a new one."""
+        if self.group is None or self.group.key != (space, extent):
+            self.close_group()
+            self.group = new_group(space, extent, self.team)
+        return self.group
+
+    def close_group(self) -> None:
+        """Write the open group."""
+        group, self.group = self.group, None
+        if group is None:
+            return
+        self.barrier_before(group.reads, group.writes)
+        if group.copies:  # other threads may still read what the copies were before
+            self.lines += ["__syncthreads();", *group.copies.values(), "__syncthreads();"]
+        self.lines += group.before
+        if group.inside:
+            self.lines += self._sums(group) if group.extent else each(group, self.team, group.inside)
+        self.lines += group.after
+        if group.publish:
+            self.lines += each(group, self.team, group.publish)
+
+    def _sums(self, group: Group) -> Iterator[str]:
+        """Yield the loops of a group that sums: terms outermost, so that what elements share is read once."""
+        team, parts = self.team, self.team.parts
+        terms = -(-group.extent // parts)
+        inside = list(each(group, team, group.inside, clamped=parts > 1))
+        slots = team.slots(group.space)
+        whole = group.unrolled or terms * slots <= UNROLLED
+        unroll = terms if whole else 8 if slots <= UNROLLED else 1
+        yield f"#pragma unroll {unroll}"
+        if parts == 1:
+            yield f"for (int r = 0; r < {group.extent}; ++r) {{"
+            if group.numbered:
+                yield "    int const rr = r;"
+        else:
+            yield f"for (int rr = 0; rr < {terms}; ++rr) {{"
+            yield f"    int const r = rr * {parts} + team.part;"
+            if group.extent % parts:
+                yield f"    if (r >= {group.extent}) break;"
+        yield from (f"    {line}" for line in inside)
+        yield "}"
+
+    def within(self, space: tuple[int, ...], write: Callable[[Group], None], extent: int = 0) -> None:
+        """Have `write` add statements to a group over `space`, to the open one if it can be that."""
+        for group in (self.open_group(space, extent), None):
+            if group is None:
+                self.close_group()
+                group = self.open_group(space, extent)
+            self.touched_reads = set()
+            try:
+                write(group)
+            except NotBesideError:
+                continue
+            group.reads |= self.touched_reads
+            return
+        raise AssertionError("a value is read in the group that computes it")
+
+    def alone(self, write: Callable[[], str]) -> str:
+        """Return the text of one element that all threads compute, written before the open group."""
+        for _ in range(2):
+            self.outside, self.touched_reads = True, set()
+            try:
+                text = write()
+            except NotBesideError:
+                self.close_group()
+                continue
+            finally:
+                self.outside = False
+            self.barrier_before(self.touched_reads, ())
+            return text
+        raise AssertionError("a value is read in the group that computes it")
+
+    def barrier_before(self, reads: Collection[Buffer], writes: Collection[Buffer]) -> None:
+        """Write a barrier if what comes next must wait, and note what it touches."""
+        if self.team.kind == "thread" or not (reads or writes):
+            return
+        self.touches_shared = True
+        if self.pending.needs_barrier(reads, writes):
+            self.barrier()
+        self.pending = self.pending.after(reads, writes)
+
+    def barrier(self) -> None:
+        """Write a barrier."""
+        if self.team.kind != "thread":
+            self.line("team.sync();")
+            self.pending = Pending()
+
+    # ---- computing ----
+
+    def name(self, variable: Variable, prefix: str = "v") -> str:
+        """Return a new name for a value."""
+        return self.names.unique(f"{prefix}_{variable.name}" if variable.name else prefix)
+
+    def compute(self, variable: Variable, element: Callable[[Position], str]) -> None:
+        """Compute a value element by element."""
+        shape, space, c_type = self.shape(variable), self.space(variable), self.c_type(variable)
+        name = self.name(variable)
+        if not space:
+            text = self.alone(lambda: element(("0",) * len(shape)))
+            self.line(f"{c_type} const {name} = {text};")
+            self.values[variable] = Text(name)
+            return
+
+        def write(group: Group) -> None:
+            text = element(spread(group.names, shape))
+            group.inside.append(f"{c_type} const {name} = {text};")
+            self.values[variable] = self.keep(variable, name, shape, c_type, group)
+
+        self.within(space, write)
+
+    def keep(self, key: Hashable, name: str, shape: tuple[int, ...], c_type: str, group: Group) -> Kept:
+        """Return a value whose element the open group has as `name`, kept as later groups read it."""
+        kept = Kept(key, shape, group=group, element=name)
+        if self.is_own(key, group.space, c_type):
+            kept.own = self.names.unique(f"{name}_own")
+            group.before.append(f"{c_type} {kept.own}[{max(self.team.slots(group.space), 1)}];")
+            group.inside.append(f"{kept.own}[{group.slot}] = {name};")
+        if self.is_shared(key):
+            self.share(kept, name, c_type)
+            group.inside.append(self.publish(kept, group, name))
+        return kept
+
+    def is_own(self, key: Hashable, space: tuple[int, ...], c_type: str) -> bool:
+        """Whether threads keep their own elements of a value in registers: they read them, and there is room."""
+        return (self.known is None or key in self.known.own) and self.has_room(space, c_type)
+
+    def has_room(self, space: tuple[int, ...], c_type: str) -> bool:
+        """Whether a thread has registers for its elements of an array; alone it has nowhere else to put them."""
+        registers = max(C_BYTES[c_type] // 4, 1) * self.team.slots(space)
+        return self.team.kind == "thread" or registers <= MOST_OWN
+
+    def is_shared(self, key: Hashable) -> bool:
+        """Whether threads read elements that others have."""
+        return self.known is not None and key in self.known.shared and self.team.kind != "thread"
+
+    def publish(self, kept: Kept, group: Group, text: str) -> str:
+        """Return the statement that gives other threads the element at hand, `text`."""
+        assert kept.buffer is not None
+        group.writes.add(kept.buffer)
+        place = plus(kept.start, flat(spread(group.names, kept.shape), kept.shape))
+        return f"{self.writing()}{self.shared_store(kept.shared, place, text)}"
+
+    def shared_element(self, array: str, place: str) -> str:
+        """Return the text of an element of an array that the team shares; a grid's are read where all SMs meet."""
+        if self.team.kind == "grid":
+            return f"__ldcg(&{array}[{place}])"
+        return f"({self.shared_types[array]}){array}[{place}]"  # the emulator's elements stand in for values
+
+    def shared_store(self, array: str, place: str, text: str) -> str:
+        """Return the statement that writes an element of an array that the team shares."""
+        if self.team.kind == "grid":
+            return f"__stcg(&{array}[{place}], {text});"
+        return f"{array}[{place}] = {text};"
+
+    def writing(self) -> str:
+        """Return the condition under which a thread writes its elements: one of those that share them."""
+        return "if (team.part == 0) " if self.team.parts > 1 else ""
+
+    def share(self, kept: Kept, name: str, c_type: str) -> None:
+        """Give a value shared memory."""
+        kept.shared = self.allocate(name, c_type, max(prod(kept.shape), 1))
+        kept.buffer = (kept.shared, 0)
+
+    def allocate(self, name: str, c_type: str, count: int) -> str:
+        """Return the name of a new array that the team shares."""
+        if self.team.kind == "grid":
+            name = self.scratch(f"{name}_shared", c_type, count)
+            self.shared_types[name] = c_type
+            return name
+        name = self.names.unique(f"{name}_shared")
+        self.shared_types[name] = c_type
+        size = C_BYTES[c_type] * count
+        start = self.memory.take(name, size)
+        if start is None:
+            raise RefusalError(
+                f"its arrays need more than {self.memory.limit} bytes of shared memory: "
+                + ", ".join(f"{piece} {n}" for piece, n in [*self.memory.pieces, (name, size)])
+            )
+        place = f"TEAM_BYTES * (threadIdx.x / 32) + {start}" if self.team.kind == "warp" else str(start)
+        self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {place}, {count});"
+        return name
+
+    def allocate_if_room(self, name: str, c_type: str, count: int) -> str:
+        """Return the name of a new array of the block in shared memory; nothing if there is no room."""
+        used = self.memory.used
+        start = self.memory.take(name, C_BYTES[c_type] * count) if self.team.kind in ("block", "grid") else None
+        if start is None or self.memory.used > self.memory.limit * 3 // 4:
+            self.memory.used = used
+            return ""
+        name = self.names.unique(name)
+        self.shared_types[name] = c_type
+        self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {start}, {count});"
+        return name
+
+    def block_copy(self, array: str, start: str, count: int) -> str | None:
+        """Return the block's own copy of what a grid shares, made before the open group; None without room."""
+        assert self.group is not None
+        copy = self.copies.get((array, start))
+        if copy is None:
+            c_type = self.shared_types[array]
+            begin = self.memory.take(array, C_BYTES[c_type] * count)
+            if begin is None:
+                return None
+            copy = self.copies[array, start] = self.names.unique(f"{array}_here")
+            self.shared_types[copy] = c_type
+            self.shared_arrays[copy] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {copy}, {begin}, {count});"
+        element = f"__ldcg(&{array}[{plus(start, 'i')}])"
+        loop = f"for (int i = threadIdx.x; i < {count}; i += {self.team.block}) {copy}[i] = {element};"
+        self.group.copies[copy] = loop
+        return copy
+
+    def like(self, key: Hashable, variable: Variable, dtype: str) -> Variable:
+        """Return a value of the shape and the lanes of another, the same one at every writing."""
+        if key not in self.made:
+            self.made[key] = Variable(variable.type.with_dtype(dtype))
+            self.lanes.labels[self.made[key]] = self.lanes.of(variable)
+        return self.made[key]
+
+    def fold(
+        self, variable: Variable, extent: int, operation: str, start: str, term: Callable[[Position, str], str]
+    ) -> None:
+        """Compute a value each of whose elements combines `extent` terms.
+
+        Parameters
+        ----------
+        variable : Variable
+            The value.
+        extent : int
+            Number of terms.
+        operation, start : str
+            How two terms are combined, as in ``kernels/team.cuh``, and what no terms give.
+        term : callable
+            From the position of an element and the number of a term to the term's text.
+        """
+        shape, space, c_type = self.shape(variable), self.space(variable), self.c_type(variable)
+        if extent == 1:
+            self.compute(variable, lambda at: term(at, "0"))
+            return
+        name = self.name(variable)
+        if not space:
+            self._fold_all(variable, (extent,), operation, start, lambda at: term(("0",) * len(shape), at[0]))
+            return
+
+        if not self.has_room(space, c_type):
+            self._fold_in_turn(variable, extent, operation, start, term)
+            return
+
+        def write(group: Group) -> None:
+            sums = self.names.unique(f"{name}_own")
+            place = f"{sums}[{group.slot}]"
+            group.inside.append(f"{place} = gs::{operation}::of({place}, {term(spread(group.names, shape), 'r')});")
+            slots = max(self.team.slots(space), 1)
+            group.before.append(f"{c_type} {sums}[{slots}];")
+            unroll = ["#pragma unroll"] if slots <= UNROLLED else []
+            group.before += [*unroll, f"for (int k = 0; k < {slots}; ++k) {sums}[k] = {start};"]
+            if self.team.parts > 1:
+                combine = f"team.template parts_all<gs::{operation}>({sums}[k])"
+                group.after += [*unroll, f"for (int k = 0; k < {slots}; ++k) {sums}[k] = {combine};"]
+            kept = Kept(variable, shape, own=sums, group=group)
+            if self.is_shared(variable):
+                self.share(kept, name, c_type)
+                group.publish.append(self.publish(kept, group, place))
+            self.values[variable] = kept
+
+        self.within(space, write, extent)
+
+    def _fold_in_turn(
+        self, variable: Variable, extent: int, operation: str, start: str, term: Callable[[Position, str], str]
+    ) -> None:
+        """Compute sums one after the other, where there are too many for registers."""
+        shape, space, c_type = self.shape(variable), self.space(variable), self.c_type(variable)
+        name = self.name(variable)
+
+        def write(group: Group) -> None:
+            text = term(spread(group.names, shape), "r")
+            group.inside += [
+                f"{c_type} {name} = {start};",
+                f"for (int r = 0; r < {extent}; ++r) {name} = gs::{operation}::of({name}, {text});",
+            ]
+            self.values[variable] = self.keep(variable, name, shape, c_type, group)
+
+        self.within(space, write)
+
+    def fold_over(
+        self, variable: Variable, shape: tuple[int, ...], operation: str, start: str, term: Callable[[Position], str]
+    ) -> None:
+        """Compute a value of one element that combines a term for each element of an array of `shape`."""
+        self._fold_all(variable, shape, operation, start, term)
+
+    def _fold_all(
+        self, variable: Variable, shape: tuple[int, ...], operation: str, start: str, term: Callable[[Position], str]
+    ) -> None:
+        name, c_type, space = self.name(variable), self.c_type(variable), space_of(shape)
+        if not space:
+            text = self.alone(lambda: term(("0",) * len(shape)))
+            self.line(f"{c_type} const {name} = {text};")
+            self.values[variable] = Text(name)
+            return
+
+        def write(group: Group) -> None:
+            text = term(spread(group.names, shape))
+            total = self.names.unique(f"{name}_part")
+            group.before.append(f"{c_type} {total} = {start};")
+            group.inside.append(f"{self.writing()}{total} = gs::{operation}::of({total}, {text});")
+            group.after.append(f"{c_type} const {name} = team.template all<gs::{operation}>({total});")
+            self.values[variable] = Combined(name, group)
+
+        self.within(space, write)
+
+    # ---- what can fail ----
+
+    def report(self, failure: Failure) -> str:
+        """Return the statement that reports a failure of the step at hand; the host raises it after the launch."""
+        if failure not in self.failures:
+            self.failures.append(failure)
+        return f"gs::report({self.status()}, {self.failures.index(failure)}, t, lane);"
+
+    # ---- what is loaded before the first step ----
+
+    def hold(self, c_type: str, name: str, count: int) -> str:
+        """Return the name of a new array of registers that a thread has for the whole loop."""
+        name = self.names.unique(name)
+        self.held.append(f"{c_type} {name}[{count}];")
+        return name
+
+    def before_start(self, write: Callable[[], str]) -> str:
+        """Return a text that stands before the first step: it reads non-sequences where they come from."""
+        noted, values = self.noted, self.values
+        self.noted, self.values = Notes(), {**self.values, **self.origins}
+        text = write()
+        self.noted, self.values = noted, values
+        return text
+
+    # ---- arrays in device memory ----
+
+    def in_device_memory(
+        self, variable: Variable, array: str, row: str, lane: str, key: Hashable = None
+    ) -> InDeviceMemory:
+        """Return a row of an array in device memory whose lane's part begins at `lane` from the row's start."""
+        shape = self.shape(variable)
+        sizes = self.sizes(variable)
+        strides = []
+        for axis in range(variable.ndim):
+            text = "1"
+            for size in sizes[axis + 1 :]:
+                text = times(text, size)
+            strides.append(text if shape[axis] != 1 else "0")
+        return InDeviceMemory(array, plus(row, lane), tuple(strides), shape, key)
+
+
+MOST_OWN = 64
+"""32-bit registers of a value up to which a thread of a larger team keeps its elements there."""
+
+C_BYTES = {c_type: np.dtype(dtype).itemsize for dtype, c_type in C_TYPES.items()} | {STATE_TYPE: 16}
+"""Size of an element, by its C type."""

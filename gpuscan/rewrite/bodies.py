@@ -1,0 +1,141 @@
+"""What passes over loops share: loops inside loops, the rows that steps read, and how much may be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+
+from gpuscan.graph import Apply, Graph, TensorType, Variable, free_values, sorted_nodes
+from gpuscan.loop import Loop, Scan, close_loop
+from gpuscan.loop.fixed import Outside
+from gpuscan.loop.names import Names
+from gpuscan.loop.records import Sequence as Rows
+from gpuscan.rewrite.rebuild import rebuild
+from gpuscan.rewrite.sizes_from_inputs import size_of
+from gpuscan.tensor.convert import constant
+from gpuscan.tensor.indexing import index
+from gpuscan.tensor.pointwise import Pointwise
+from gpuscan.tensor.shaping import Dim, dim
+
+MOST_BYTES = 2**30
+"""What a pass may have a program store besides what it stores anyway, for each value of all steps. Where sizes are not
+known before a call, a stack of values no larger than the rows it is computed from is taken to fit."""
+
+# ---- loops inside loops ----
+
+
+def change_loops(graph: Graph, change: Callable[[Apply], Sequence[Variable] | None], rewrite: str) -> Graph | None:
+    """Return `graph` with loops changed, those inside a loop before it; None if nothing changed.
+
+    What leaves an inner loop is then in the step of the loop around it, and may leave that too.
+
+    Parameters
+    ----------
+    graph : Graph
+        What to rewrite.
+    change : callable
+        Gets the node of a loop and returns what to use in place of its results, or None.
+    rewrite : str
+        The pass: a loop whose own mode leaves it out is left as it is.
+    """
+
+    def on_loop(node: Apply, _: Apply) -> Sequence[Variable] | None:
+        op = node.op
+        if not isinstance(op, Scan) or (op.options.mode is not None and not op.options.mode.allows(rewrite)):
+            return None
+        inside = rebuild(op.body, on_loop)
+        current = node if inside is op.body else Apply(op.with_graphs([inside]), node.inputs, node.where)
+        changed = change(current)
+        return current.outputs if changed is None and current is not node else changed
+
+    changed = rebuild(graph, on_loop)
+    return None if changed is graph else changed
+
+
+def names_of(loop: Loop) -> Names:
+    """Return the names of a loop's records, to name others unlike them."""
+    return Names(r.name for group in (loop.sequences, loop.states, loop.emits, loop.non_sequences) for r in group)
+
+
+def reopened(node: Apply, loop: Loop) -> Apply:
+    """Return the changed `loop` of `node` as a node made where that was."""
+    closed = close_loop(loop)
+    return Apply(closed.op, closed.inputs, node.where)
+
+
+def readers_of(outputs: Sequence[Variable], reads: Collection[Variable]) -> dict[Variable, list[Apply | None]]:
+    """Return the nodes that read each value; None stands for being an output."""
+    readers: dict[Variable, list[Apply | None]] = {}
+    for node in sorted_nodes(outputs, reads):
+        for v in node.inputs:
+            readers.setdefault(v, []).append(node)
+    for v in outputs:
+        readers.setdefault(v, []).append(None)
+    return readers
+
+
+def has_given_length(loop: Loop) -> bool:
+    """Whether there may be more steps than sequences have rows for, as something else than sizes decides it."""
+    sizes = [v for node in sorted_nodes([loop.length]) if isinstance(node.op, Dim) for v in node.outputs]
+    return loop.length.known is None and bool(free_values([loop.length], sizes))
+
+
+def has_enough_rows(loop: Loop) -> bool:
+    """Whether sequences are sure to have rows for all steps: their own sizes decide the number of steps."""
+    terms, stack = [], [loop.length]
+    while stack:
+        v = stack.pop()
+        if v.owner is not None and v.owner.op == Pointwise("minimum"):
+            stack.extend(v.owner.inputs)
+        else:
+            terms.append(v)
+    return all(any(_is_usable(s, term) for term in terms) for s in loop.sequences)
+
+
+def _is_usable(s: Rows, steps: Variable) -> bool:
+    """Whether a sequence has rows for at least so many steps."""
+    rows, node = dim(s.source, 0), steps.owner
+    if rows.known is not None and steps.known is not None:
+        return rows.known - s.margin >= steps.known
+    if node is not None and node.op == Pointwise("sub") and node.inputs[1].known == s.margin:
+        return _same_size(rows, node.inputs[0])
+    return s.margin == 0 and _same_size(rows, steps)
+
+
+def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
+    """Return the sizes of a value of a step, said outside the loop; None if that needs the value."""
+    outside = Outside(loop)
+    said = [outside.say(size_of(value, axis)) for axis in range(value.ndim)]
+    inner = set(loop.reads)
+    return None if any(v in inner for v in free_values(said, ())) else said
+
+
+# ---- what is stored ----
+
+
+def rows_read(loop: Loop, s: Rows, offset: int) -> Variable:
+    """Return the rows that the steps of `loop` read of a sequence at an offset, in the order they have in it."""
+    rows, length = dim(s.source, 0), loop.length
+    if s.margin == 0 and _same_size(rows, length):
+        return s.source
+    if s.reverse:
+        first = rows - length - constant(np.int64(s.margin - offset))
+        return index(s.source, slice(first, first + length))
+    if not offset:
+        return index(s.source, slice(None, length))
+    return index(s.source, slice(constant(np.int64(offset)), constant(np.int64(offset)) + length))
+
+
+def _same_size(a: Variable, b: Variable) -> bool:
+    if a.known is not None or b.known is not None:
+        return a.known == b.known
+    of = [v.owner for v in (a, b)]
+    return of[0] is not None and of[1] is not None and (of[0].op, of[0].inputs) == (of[1].op, of[1].inputs)
+
+
+def fits(type_: TensorType, steps: int | None) -> bool:
+    """Whether values of a type at so many steps take no more than `MOST_BYTES`, as far as sizes tell."""
+    if type_.size is None or steps is None:
+        return True
+    return type_.size * np.dtype(type_.dtype).itemsize * steps <= MOST_BYTES

@@ -1,0 +1,60 @@
+"""Compute what follows from constants alone, once, when a function is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gpuscan.graph import Apply, Constant, Graph, Variable
+from gpuscan.host import row_function, write_function
+from gpuscan.rewrite.rebuild import rebuild
+from gpuscan.tensor.indexing import Index
+from gpuscan.tensor.pointwise import Cast, Pointwise
+from gpuscan.tensor.products import MatMul
+from gpuscan.tensor.reduction import Reduce
+from gpuscan.tensor.shaping import DimShuffle, Join, Reshape, Stack
+
+FOLDED = (Pointwise, Cast, DimShuffle, Reshape, Reduce, Index, Stack, Join, MatMul)
+"""Ops that are computed. Those that only make an array larger are not: a number is better handed on as one."""
+
+
+def fold_constants(graph: Graph) -> Graph | None:
+    """Replace integers that follow from types, and values that follow from constants, by constants.
+
+    What would raise an error is left for the call to raise it.
+    """
+
+    def fold(node: Apply, _: Apply) -> Sequence[Variable] | None:
+        if node.op.effect:
+            return None
+        output = node.outputs[0]
+        if len(node.outputs) == 1 and output.known is not None and output.ndim == 0:
+            return [Constant(np.asarray(output.known, output.dtype))]
+        if not isinstance(node.op, FOLDED) or not all(isinstance(v, Constant) for v in node.inputs):
+            return None
+        value = _value(node)
+        return None if value is None else [value]
+
+    folded = rebuild(graph, fold)
+    return None if folded is graph else folded
+
+
+def _value(node: Apply) -> Constant | None:
+    (output,) = node.outputs
+    largest = max(v.type.size or 0 for v in node.inputs)
+    if isinstance(node.op, DimShuffle | Reshape) and not node.inputs[0].ndim:
+        return None  # a number of no axes broadcasts by itself, and is written into kernels as one
+    if output.type.size is None or output.type.size > max(largest, len(node.inputs)):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            if isinstance(node.op, Pointwise):
+                dtypes, _ = node.op.dtypes(node.inputs)
+                data = [v.data.astype(d) for v, d in zip(node.inputs, dtypes, strict=True) if isinstance(v, Constant)]
+                result = row_function(node.op.row)(*data)
+            else:
+                (result,) = write_function(Graph([], node.outputs)).run()
+    except (ValueError, IndexError, ArithmeticError):
+        return None
+    return Constant(np.asarray(result).astype(output.dtype, copy=False).reshape([n or 0 for n in output.type.shape]))
