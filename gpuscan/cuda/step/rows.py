@@ -16,7 +16,7 @@ def row_of_array(
 ) -> InDeviceMemory:
     """Return row `row` of an array whose rows are like `variable`."""
     lane, size = given.place(variable)
-    return w.in_device_memory(variable, array, times(f"({row})" if " " in row else row, size), lane, key)
+    return w.in_device_memory(variable, array, times(row, size), lane, key)
 
 
 def step_row(start: str, step: str, offset: int) -> str:
