@@ -19,7 +19,7 @@ __device__ __forceinline__ bool is_last_block(Global<unsigned int> tickets) {
 }
 
 // out[i] = first[i] + shares[0][i] + shares[1][i] + ..., by one block. With few sums a warp works on each, its threads
-// on every 32nd row; with many, a thread.
+// on every 32nd row; with many, a thread. Shares are read past the first cache, which other blocks do not write to.
 template <class T>
 __device__ __forceinline__ void add_rows(
     Global<const T> first, Global<const T> shares, Global<T> out, long long rows, long long count) {
@@ -28,7 +28,7 @@ __device__ __forceinline__ void add_rows(
         for (long long i = thread; i < count; i += threads) {
             T sum = first[i];
             for (long long row = 0; row < rows; ++row) {
-                T const share = shares[row * count + i];
+                T const share = __ldcg(&shares[row * count + i]);
                 sum = T(sum + share);
             }
             out[i] = sum;
@@ -38,7 +38,7 @@ __device__ __forceinline__ void add_rows(
     for (long long i = thread / 32; i < count; i += threads / 32) {
         T sum = T(0);
         for (long long row = thread % 32; row < rows; row += 32) {
-            T const share = shares[row * count + i];
+            T const share = __ldcg(&shares[row * count + i]);
             sum = T(sum + share);
         }
         sum = across<Add, 32>(sum);

@@ -15,6 +15,8 @@ from gpuscan.cuda.launch import compile_kernel, gpu_count
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 
+compiled_for: list[str] = [*ARCHITECTURES]  # by the test that runs
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that rewrites the texts on file."""
@@ -60,11 +62,18 @@ def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(autouse=True)
+def architectures(request: pytest.FixtureRequest) -> None:
+    """Say what NVRTC compiles the kernels of a test for."""
+    compiled_for[:] = ["sm_90"] if request.node.get_closest_marker("hopper") else ARCHITECTURES
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nvrtc_compiles_what_the_emulator_runs(kernel_cache: None) -> Iterator[None]:
     """Compile every kernel that a test runs on the emulator with NVRTC as well, where it is installed.
 
-    The emulator compiles the same text as C++; this shows that it is CUDA C++ for all the architectures.
+    The emulator compiles the same text as C++; this shows that it is CUDA C++ for all the architectures, or for Hopper
+    where a test with many kernels is marked so.
     """
     try:
         from cupy.cuda import nvrtc  # noqa: F401  # installed, and its library found
@@ -74,7 +83,7 @@ def nvrtc_compiles_what_the_emulator_runs(kernel_cache: None) -> Iterator[None]:
     emulate = emulator.load
 
     def load(kernel: Kernel, **options: Any) -> Any:
-        list(compilers.map(lambda arch: compile_kernel(kernel, arch), ARCHITECTURES))
+        list(compilers.map(lambda arch: compile_kernel(kernel, arch), compiled_for))
         return emulate(kernel, **options)
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as compilers:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from scipy.linalg.blas import get_blas_funcs
 
 from gpuscan.graph import Apply, Op, TensorType, Variable
 from gpuscan.host.rules import rule
@@ -58,6 +57,8 @@ def _linear(init: np.ndarray, steps: int, a: Any, b: Any) -> np.ndarray:
     """
     lanes = np.empty((init.size, steps + 1), init.dtype)
     diagonals = np.zeros((2, steps + 1), init.dtype, order="F")
+    from scipy.linalg.blas import get_blas_funcs  # late: it would double the time that importing gpuscan takes
+
     (solve,) = get_blas_funcs(("tbsv",), (lanes,))
     row = (steps, *init.shape)
     factors = np.broadcast_to(a, row).reshape(steps, -1)

@@ -92,8 +92,10 @@ def estimate(loop: Analysis, team: Team, gpu: GPU, bytes_per_step: int) -> Estim
     together = _steps_together(loop, team)
     work, lanes, threads = loop.work(), max(loop.lanes.count, 1) * together, team.threads
     clock = gpu.clock_ghz * 1e9
-    busy = team.ranks * team.parts
-    apart = DEPENDENT_CLOCKS / INDEPENDENT[team.kind] * work / busy + DEPENDENT_CLOCKS * len(nodes)
+    elements = prod(loop.widest())
+    busy = min(team.ranks, elements) * (team.parts if sums else 1)
+    independent = INDEPENDENT[team.kind if elements > 1 else "thread"]
+    apart = DEPENDENT_CLOCKS / independent * work / busy + DEPENDENT_CLOCKS * len(nodes)
     fetched, late = _fetched(loop, team, gpu)
     met = {
         "thread": 0.0,

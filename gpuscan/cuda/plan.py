@@ -105,7 +105,7 @@ class KernelPlan:
         """Say in a few words who carries what."""
         who = {"thread": "a thread", "warp": "a warp", "block": f"a block of {self.block} threads"}
         each = who.get(self.team, f"a grid of {self.shape.blocks} blocks of {self.block} threads")
-        return f"a lane {each}, rows loaded {self.ahead} steps ahead"
+        return f"a lane {each}, rows loaded {self.ahead} step{'s' * (self.ahead != 1)} ahead"
 
     def explain(self) -> Iterator[str]:
         """Yield lines that say all of this."""

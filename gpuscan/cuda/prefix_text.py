@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
 from typing import NoReturn
 
-from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Place, Scratch, Source, Steps
+from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Output, Place, Scratch, Source, Steps
 from gpuscan.cuda.kernel import C_TYPES, Kernel
 from gpuscan.cuda.names import Names
 from gpuscan.cuda.plan import KernelPlan
@@ -14,11 +14,12 @@ from gpuscan.cuda.prefix_tiling import BLOCKS_PER_SM, kept_of, reads_of, slots_o
 from gpuscan.cuda.recurrences import Folded, Recurrence, Stage, find_stages, is_number
 from gpuscan.cuda.source import splice
 from gpuscan.cuda.step.body import Body, needed_nodes
+from gpuscan.cuda.step.frame import Frame
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
 from gpuscan.cuda.step.memory import Region
 from gpuscan.cuda.step.parameters import Parameters
-from gpuscan.cuda.step.rows import row_of_array, step_row
+from gpuscan.cuda.step.sequences import step_row
 from gpuscan.cuda.step.struct import indented, method, one_line
 from gpuscan.cuda.step.team import ONE_THREAD
 from gpuscan.cuda.step.values import Text, Value
@@ -64,6 +65,7 @@ class _PrefixText:
             *(self.given.coordinate, self.given.size, Region(0), _not_needed, _not_needed),
         )
         self.w.names = self.names
+        self.frame = Frame(plan, self.w, self.given)
         self.values: dict[Variable, Value] = {}  # what a step is given
         self.rows: dict[Variable, str] = {}  # members of Row
         self.states: dict[str, str] = {}  # members of State, by the state's name
@@ -110,17 +112,14 @@ class _PrefixText:
 
     # ---- what a step is given ----
 
-    def _array(self, prefix: str, row: Variable, origin: Origin, *, writes: bool = False) -> str:
-        return self.given.add(prefix, row.dtype, origin, array=True, writes=writes)
-
     def _element(self, array: str, variable: Variable, row: str) -> str:
         """Return the lane's element in a row of an array whose rows are like `variable`."""
-        return row_of_array(self.w, self.given, array, variable, row).read(self.w, ("0",) * variable.ndim)
+        return self.frame.row(array, variable, row).read(self.w, ("0",) * variable.ndim)
 
     def _sequence(self, s: Sequence) -> None:
         if not s.reads:
             return
-        array = self._array(f"seq_{s.name}", next(iter(s.reads.values())), Source(s.name))
+        array = self.frame.array(f"seq_{s.name}", next(iter(s.reads.values())), Source(s.name))
         start = self.given.add(f"last_{s.name}", "int64", LastRow(s.name)) if s.reverse else ""
         for offset, variable in s.reads.items():
             member = self.names.unique(f"x_{s.name}_{offset}" if offset else f"x_{s.name}")
@@ -134,13 +133,13 @@ class _PrefixText:
         if n.name in self.by_value:
             self.values[n.read] = Text(self.given.add(f"non_{n.name}", n.source.dtype, Source(n.name)))
             return
-        array = self._array(f"non_{n.name}", n.read, Source(n.name))
+        array = self.frame.array(f"non_{n.name}", n.read, Source(n.name))
         held = self.given.field(C_TYPES[n.read.dtype], f"v_{n.name}")
         self.begin.append(f"{held} = {self._element(array, n.read, '0')};")
         self.values[n.read] = Text(held)
 
     def _state(self, state: State) -> None:
-        array = self._array(f"init_{state.name}", state.next, Source(state.name))
+        array = self.frame.array(f"init_{state.name}", state.next, Source(state.name))
         member = self.names.unique(f"s_{state.name}")
         self.states[state.name] = member
         self.initial.append(f"state.{member} = {self._element(array, state.next, '0')};")
@@ -186,7 +185,7 @@ class _PrefixText:
 
     def _store(self, result: Result, row: str, text: str) -> str:
         value = self.loop.value_of(result.record)
-        array = self._array(f"out_{result.kind}_{result.record}", value, Output(result), writes=True)
+        array = self.frame.array(f"out_{result.kind}_{result.record}", value, Output(result), writes=True)
         return f"{self.given.owner(value)}{self._element(array, value, row)} = {text};"
 
     def _write(self, result: Result) -> str:

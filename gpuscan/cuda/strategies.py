@@ -16,7 +16,8 @@ from gpuscan.cuda.plan import KernelPlan, seconds_text
 from gpuscan.cuda.prefix import PrefixTeam
 from gpuscan.cuda.prefix_text import prefix_kernel
 from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
-from gpuscan.cuda.step.kernel_text import MOST_AHEAD, MOST_HELD, step_kernel
+from gpuscan.cuda.step.kernel_text import MOST_HELD, step_kernel
+from gpuscan.cuda.step.sequences import MOST_AHEAD
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.writer import MOST_OWN
 from gpuscan.cuda.strategy import Strategy, traffic_of, window
@@ -64,7 +65,7 @@ class ThreadTeam(Strategy):
             return reason
         if (registers := _registers(loop)) > MOST_REGISTERS_PER_LANE:
             return f"a lane carries {registers} registers of state; a thread has room for {MOST_REGISTERS_PER_LANE}"
-        if (work := loop.work()) > MOST_UNROLLED:
+        if (work := loop.written()) > MOST_UNROLLED:
             return f"a lane's step takes {work} operations; a thread's text is made of at most {MOST_UNROLLED}"
         return None
 
@@ -80,7 +81,7 @@ class WarpTeam(Strategy):
     team = "warp"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
+        if (reason := refuse_any_team(loop)) is not None:
             return reason
         if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
             return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
@@ -102,7 +103,7 @@ class BlockTeam(Strategy):
     team = "block"
 
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop) or _refuse_single(loop)) is not None:
+        if (reason := refuse_any_team(loop)) is not None:
             return reason
         return _refuse_registers(loop, self._shape(loop, gpu))
 
@@ -293,18 +294,12 @@ def _registers(loop: Analysis, ranks: int = 1) -> int:
     What is too large for that is not counted where a lane has several threads: they have it in memory that they share.
     """
     inner = loop.loop
-    carried = [(s.next, s.depth, MOST_OWN) for s in inner.states]
-    carried += [(v, window(s.reads), MOST_AHEAD) for s in inner.sequences for v in [*s.reads.values()][:1]]
-    counts = ((loop.registers(v, ranks), times, most) for v, times, most in carried)
-    total = sum(n * times for n, times, most in counts if ranks == 1 or n <= most)
+    states = ((loop.registers(s.next, ranks), s.depth) for s in inner.states)
+    rows = ((loop.registers(next(iter(s.reads.values())), ranks), window(s.reads)) for s in inner.sequences if s.reads)
     fixed = (loop.registers(n.read, ranks) for n in inner.non_sequences)
+    total = sum(n * depth for n, depth in states if ranks == 1 or n <= MOST_OWN)
+    total += sum(n * kept for n, kept in rows if n <= MOST_AHEAD)
     return total + sum(n for n in fixed if n <= MOST_HELD)
-
-
-def _refuse_single(loop: Analysis) -> str | None:
-    if prod(loop.widest()) == 1 and loop.longest_sum() == 1:
-        return "a lane has one element of every value: there is nothing to divide"
-    return None
 
 
 def _refuse_registers(loop: Analysis, shape: Team) -> str | None:

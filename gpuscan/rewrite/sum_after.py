@@ -110,15 +110,16 @@ def _factors(v: Variable) -> tuple[Variable, Variable] | None:
         return inputs[0], inputs[1]
     if op == Pointwise("mul") and v.ndim == 2:
         for a, b in (inputs, inputs[::-1]):
-            if _is_shuffled(a, (0, None)) and _is_shuffled(b, (None, 0)):
-                assert a.owner is not None
-                assert b.owner is not None
-                return a.owner.inputs[0], b.owner.inputs[0]
+            column, row = _unshuffled(a, (0, None)), _unshuffled(b, (None, 0))
+            row = b if b.ndim == 1 else row
+            if column is not None and row is not None:
+                return column, row
     return None
 
 
-def _is_shuffled(v: Variable, order: tuple[int | None, ...]) -> bool:
-    return v.owner is not None and v.owner.op == DimShuffle(order)
+def _unshuffled(v: Variable, order: tuple[int | None, ...]) -> Variable | None:
+    """Return what a value is with its axes in this order."""
+    return v.owner.inputs[0] if v.owner is not None and v.owner.op == DimShuffle(order) else None
 
 
 # ---- what there is of all steps ----
@@ -239,9 +240,8 @@ class _Stacks:
         if a.ndim == 1:
             return MatMul()(DimShuffle((1, 0))(self._ordered(a, reverse)), right)
         right = Reshape()(right, product([dim(right, 0), dim(right, 1)]), dim(right, 2))
-        if _is_shuffled(a, (1, 0)):
-            assert a.owner is not None
-            left = self._ordered(a.owner.inputs[0], reverse)
+        if (columns := _unshuffled(a, (1, 0))) is not None:
+            left = self._ordered(columns, reverse)
             left = Reshape()(left, product([dim(left, 0), dim(left, 1)]), dim(left, 2))
             return MatMul()(DimShuffle((1, 0))(left), right)
         left = DimShuffle((1, 0, 2))(self._ordered(a, reverse))

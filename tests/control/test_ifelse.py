@@ -98,11 +98,14 @@ class TestInALoop:
         f = gs.function([m], out, device=device)
         np.testing.assert_allclose(f(rows), expected, rtol=1e-12)
 
-    def test_the_thread_team_says_why_it_refuses(self):
+    @pytest.mark.parametrize("team", ["thread", "grid"])
+    def test_it_is_a_branch_of_the_kernel(self, team):
         out, _ = gs.scan(lambda v, s: gs.ifelse(n > 0, v + s, v - s), [m], [gt.zeros(3)])
-        f = gs.function([m, n], out, device="emulator")
-        f(np.ones((2, 3)), 1)
-        assert "not team thread: ifelse computes one side only, which the host chooses" in f.explain("str")
+        with gs.config.change_flags(strategy=team):
+            f = gs.function([m, n], out, device="emulator")
+            np.testing.assert_array_equal(f(np.ones((2, 3)), 1), [[1] * 3, [2] * 3])
+            np.testing.assert_array_equal(f(np.ones((2, 3)), -1), [[1] * 3, [0] * 3])
+        assert [plan.team for plan in f.plans] == [team]
 
     def test_a_side_read_by_the_step_alone_is_computed_in_the_step_that_asks_for_it(self, capsys):
         table = gt.vector("table")

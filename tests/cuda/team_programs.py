@@ -484,6 +484,12 @@ def rows_of_a_table(given: Given) -> Any:
 
 
 @program()
+def rows_of_a_table_beside_a_sum(given: Given) -> Any:
+    table, i, s = given.normal(7, 5), given.integers(-7, 7, 6), given.normal(3, 5)
+    return loop(lambda i, s: s * 0.5 + table[i] + s.sum(1, keepdims=True) * 0.1, [i], [s])
+
+
+@program()
 def elements_of_a_table(given: Given) -> Any:
     table, i, s = given.normal(7), given.integers(-7, 7, 6, 3), given.normal(3)
     return loop(lambda i, s: s * 0.5 + table[i], [i], [s])

@@ -177,6 +177,13 @@ class TestWhatMovesElements:
 
 
 class TestDraws:
+    def test_draws_alone_have_lanes(self) -> None:
+        def step(rng: Any) -> Any:
+            rng, noise = rng.normal(0, 1, size=(3, 40))
+            return noise, rng
+
+        assert lanes(step, None, [None, random.default_rng(3)], n_steps=4) == (3, 40)
+
     def test_draws_have_lanes_and_their_state_none(self) -> None:
         def step(s: Any, rng: Any) -> Any:
             rng, noise = rng.normal(0, 1, size=(3, 40))

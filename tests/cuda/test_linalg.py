@@ -125,7 +125,7 @@ def test_in_a_loop(device: str) -> None:
     np.testing.assert_allclose(found[1], covariance, rtol=1e-9)
     np.testing.assert_allclose(found[2], total, rtol=1e-9)
     if device == "emulator":
-        assert "mixes lanes" in (f.explain("str") or "")
+        assert "one kernel launch" in (f.explain("str") or "")
 
 
 def test_eigenvalues_and_order_in_a_loop(device: str) -> None:
@@ -160,13 +160,14 @@ def test_a_singular_matrix_raises_and_changes_nothing(build: Callable[[Any], Any
     assert count.get_value() == 1
 
 
-def test_a_singular_matrix_in_a_loop_is_found_at_its_step(device: str) -> None:
+def test_a_singular_matrix_in_a_kernel_gives_nan(device: str) -> None:
     a = gt.tensor3("a")
-    total = gs.shared(np.zeros((2, 2)), "total")
     inverses, _ = gs.scan(lambda m: linalg.inv(m), [a], name="inverting")
-    f = gs.function([a], inverses, updates={total: total + inverses[-1]}, device=device)
-    with pytest.raises(LinAlgError, match=r"inverting.*step 2: .*Singular"):
-        f(np.stack([np.eye(2), np.eye(2), np.zeros((2, 2)), np.eye(2)]))
-    assert not total.get_value().any()
-    f(np.ones((1, 1, 1)) * np.eye(2))
-    assert total.get_value().trace() == 2
+    values = np.stack([np.eye(2), 2 * np.eye(2), np.zeros((2, 2)), np.eye(2)])
+    with pytest.raises(LinAlgError, match=r"inverting.*step 2: .*Singular"), gs.config.change_flags(strategy="host"):
+        gs.function([a], inverses, device=device)(values)
+    if device in ("cpu", "eager"):
+        return
+    found = gs.function([a], inverses, device=device)(values)
+    assert np.isnan(found[2]).all()
+    np.testing.assert_array_equal(found[[0, 1, 3]], np.linalg.inv(values[[0, 1, 3]]))

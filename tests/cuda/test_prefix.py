@@ -196,6 +196,7 @@ class TestOperations:
         np.testing.assert_allclose(found, np.cumprod(values), rtol=1e-11)
 
 
+@pytest.mark.hopper
 class TestReads:
     def test_taps_backwards(self, device: str) -> None:
         x, s = gt.matrix("x"), gt.vector("s")
@@ -228,6 +229,7 @@ class TestReads:
         check([x, s], out, whole(4, 3, dtype="int64"), whole(3, dtype="int64"), device=device)
 
 
+@pytest.mark.hopper
 class TestStates:
     def test_of_several_stages(self, device: str) -> None:
         x = gt.lvector("x")
@@ -250,6 +252,7 @@ class TestStates:
         check([x], [odd[-5:], total[-1]], whole(3000, 3, dtype="int64"), device=device)
 
 
+@pytest.mark.hopper
 @pytest.mark.parametrize("seed", range(2))
 def test_random_loops(seed: int, device: str) -> None:
     """Integers, so that results are equal: states of every form, some fed by the one before, over taps of sequences."""
@@ -276,6 +279,7 @@ def test_random_loops(seed: int, device: str) -> None:
     check(inputs, [outs[0][-1], outs[1], outs[2][-2:], outs[3]], *values, device=device)
 
 
+@pytest.mark.hopper
 class TestGradients:
     def test_of_a_linear_recurrence(self, device: str) -> None:
         x, a, h = gt.matrix("x"), gt.matrix("a"), gt.vector("h")
@@ -299,6 +303,7 @@ class TestGradients:
         check(inputs, gs.grad(out.sum(), inputs), *values, device=device, magnitudes=bounds, steps=1500)
 
 
+@pytest.mark.hopper
 class TestStepByStep:
     """Where composing steps would go wrong, tiles go step by step and give exactly what the serial loop does."""
 
@@ -339,6 +344,7 @@ class TestStepByStep:
         check([x], total[9000:], np.r_[np.zeros(9000), -1e308, 1e308, 1e308, np.zeros(9)], device=device)
 
 
+@pytest.mark.hopper
 class TestLookingBack:
     @pytest.mark.usefixtures("last_looks_first")
     @pytest.mark.parametrize(("lanes", "steps"), [(3, 14_000), (40, 1000)])
@@ -367,6 +373,7 @@ class TestLookingBack:
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.hopper
 class TestChoice:
     def loop(self, lanes: int = 3, length: int | None = None) -> Any:
         x = gt.tensor("x", "float32", (length, None))

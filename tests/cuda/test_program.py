@@ -40,21 +40,41 @@ def test_a_loop_that_is_a_kernel() -> None:
     check([x, n, a], [doubled[-2:], total, total[-1].sum()], normal(6, 3), 4, 2.5)
 
 
-def test_a_loop_driven_from_the_host() -> None:
+@pytest.mark.parametrize("team", ["auto", "host"])
+def test_a_loop_with_a_product(team: str) -> None:
     x, w, h = gt.matrix("x"), gt.matrix("w"), gt.vector("h")
     (states, norms), _ = gs.scan(lambda row, h, w: (np.tanh(h @ w + row), (h * h).sum()), [x], [h, None], [w])
-    check([x, w, h], [states, norms, states[-1]], normal(5, 3), normal(3, 3), normal(3))
+    with gs.config.change_flags(strategy=team):
+        f = check([x, w, h], [states, norms, states[-1]], normal(5, 3), normal(3, 3), normal(3))
+    assert [plan.team == "host" for plan in f.plans] == [team == "host"]
 
 
-def test_a_kernel_inside_a_loop_driven_from_the_host() -> None:
+def nested() -> tuple[list[gs.Variable], gs.Variable]:
     x, w = gt.matrix("x"), gt.matrix("w")
 
     def step(row: Any, w: Any) -> Any:
         inner, _ = gs.scan(lambda s, v: s * 0.5 + v, None, [row @ w], [row], n_steps=4)
         return inner[-1]
 
-    out, _ = gs.scan(step, [x], None, [w])
-    f = check([x, w], [out], normal(5, 3), normal(3, 3))
+    return [x, w], gs.scan(step, [x], None, [w])[0]
+
+
+def test_a_loop_inside_is_part_of_the_kernel() -> None:
+    inputs, out = nested()
+    f = check(inputs, [out], normal(5, 3), normal(3, 3))
+    assert [plan.team for plan in f.plans] == ["thread"]
+
+
+def test_a_kernel_inside_a_loop_driven_from_the_host() -> None:
+    inputs, out = nested()
+    refuse = "gpuscan.cuda.strategies.refuse_any_team"
+
+    def refused(loop: Any) -> str | None:
+        return "to see what is inside" if any(True for _ in loop.opened.body.loops) else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refuse, refused)
+        f = check(inputs, [out], normal(5, 3), normal(3, 3))
     assert [plan.team for plan in f.plans] == ["host", "thread"]
 
 
@@ -102,19 +122,25 @@ def test_branches_calls_and_guards() -> None:
         np.testing.assert_allclose(value, expected)
 
 
-def test_branches_in_a_loop_driven_from_the_host() -> None:
+def test_branches_in_a_loop() -> None:
     x, n = gt.matrix("x"), gt.iscalar("n")
     out, _ = gs.scan(lambda row, s: gs.ifelse(n > 0, s + row * n, s - row), [x], [gt.zeros(3)])
     check([x, n], [out], normal(4, 3), 2)
     kept, _ = gs.scan(lambda row: gs.ifelse(row.sum() > 0, row, -row), [x])
-    with pytest.raises(TypeError, match="wait"):  # the host reads a condition that is computed on the device
+    (plan,) = check([x], [kept], normal(4, 3)).plans
+    assert plan.team == "thread"
+    # Driven from the host, it reads a condition that is computed on the device.
+    with gs.config.change_flags(strategy="host"), pytest.raises(TypeError, match="wait"):
         gs.function([x], kept, device="cuda")(normal(4, 3))
 
 
 def test_until() -> None:
     x, limit = gt.vector("x"), gt.scalar("limit")
     out, _ = gs.scan(lambda s, limit: (s * 2, gs.until(s.sum() > limit)), None, [x], [limit], n_steps=50)
-    with pytest.raises(TypeError, match="wait"):  # the only host read there is: whether to go on
+    (plan,) = check([x, limit], [out], np.ones(3), 20.0).plans
+    assert plan.team == "thread"
+    # Driven from the host, it reads whether to go on, the only read there is.
+    with gs.config.change_flags(strategy="host"), pytest.raises(TypeError, match="wait"):
         gs.function([x, limit], out, device="cuda")(np.ones(3), 20.0)
 
 

@@ -1,4 +1,4 @@
-"""Every team computes what the CPU does."""
+"""Every team computes what the CPU does, or says why it does not."""
 
 from __future__ import annotations
 
@@ -7,23 +7,47 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 import gpuscan as gs
-from tests.cuda.team_programs import PROGRAMS, Given
+from gpuscan.cuda.plan import KernelPlan
+from tests.cuda.random_steps import STEPS, RandomStep
+from tests.cuda.team_programs import PROGRAMS, Given, Program
 
 TEAMS = ("thread", "warp", "block", "grid")
+
+SIZES = ("room for", "nothing to divide", "text is made of", "would take", "bytes of shared memory")
+"""What teams say of loops that are too large or too small for them."""
+
+OPTIONS: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow],
+    "derandomize": True,  # so that what was compiled before is found
+    "phases": [Phase.explicit, Phase.generate],  # each try at a smaller example would be compiled too
+}
+
+EVERYWHERE = {"lags_and_taps", "lstm", "inner_loop_history", "draws_in_inner_axes"}
+"""Programs whose kernels are compiled for every architecture."""
+
+UNKNOWN = {"gradient of inner_loop_that_stops"}
+"""What the host drives: the backward loop inside has as many rows as the forward one ran steps."""
 
 
 def outputs_of(name: str, given: Given) -> list[Any]:
     """Return what a program computes, or its gradient where the name says so."""
     program = PROGRAMS[name.removeprefix("gradient of ")]
     outputs = list(program.make(given))
-    if not name.startswith("gradient of "):
-        return outputs
+    return gradient(outputs, given) if name.startswith("gradient of ") else outputs
+
+
+def gradient(outputs: list[Any], given: Given) -> list[Any]:
+    """Return the derivatives, by all inputs of floats, of a sum of sines of all outputs of floats."""
     weights = np.random.default_rng(1)
     floats = [v for v in outputs if v.dtype.startswith("float")]
     loss = sum((np.sin(v) * weights.normal()).sum() for v in floats)
-    return list(gs.grad(loss, [v for v in given.variables if v.dtype.startswith("float")]))
+    inputs = [v for v in given.variables if v.dtype.startswith("float")]
+    return list(gs.grad(loss, inputs, disconnected_inputs="ignore"))
 
 
 @cache
@@ -33,35 +57,79 @@ def expected(name: str) -> list[np.ndarray]:
 
 
 def check(name: str, team: str) -> gs.Function:
-    """Assert that a team computes what the CPU does, and carries all loops of a program or says why it cannot."""
-    program = PROGRAMS[name.removeprefix("gradient of ")]
+    """Assert that a team computes what the CPU does, and carries all loops of a program or says why it does not."""
     given = Given()
-    outputs = outputs_of(name, given)
+    f, found = run(given, outputs_of(name, given), team)
+    assert_same(found, expected(name), PROGRAMS[name.removeprefix("gradient of ")])
+    for plan in f.plans:
+        assert_carried(plan, team)
+        assert (plan.team == "host") <= (name in UNKNOWN), "\n".join(plan.explain())
+    return f
+
+
+def run(given: Given, outputs: list[Any], team: str) -> tuple[gs.Function, list[np.ndarray]]:
     with gs.config.change_flags(strategy=team):
         f = gs.function(given.variables, outputs, device="emulator", on_unused_input="ignore")
-        found = f(*given.values)
-    for e, v in zip(expected(name), found, strict=True):
+        return f, f(*given.values)
+
+
+def assert_same(found: list[np.ndarray], values: list[np.ndarray], program: Program) -> None:
+    for e, v in zip(values, found, strict=True):
         assert (e.dtype, e.shape) == (v.dtype, v.shape)
         if e.dtype.kind in "biu":
             np.testing.assert_array_equal(v, e)
         else:
             rtol = 2e-5 if e.dtype == "float32" else program.rtol
             np.testing.assert_allclose(v, e, rtol=rtol, atol=rtol * max(1.0, np.abs(e).max(initial=0)))
-    for plan in f.plans:
-        if team in program.refused:
-            assert program.refused[team] in plan.refusals[team]
-        else:
-            assert plan.team == team, "\n".join(plan.explain())
-    return f
+
+
+def assert_carried(plan: KernelPlan, team: str) -> None:
+    """Assert that a team carries a loop, or does not because of its size."""
+    refused = plan.refusals.get(team, "")
+    assert plan.team in (team, "host") or any(reason in refused for reason in SIZES), "\n".join(plan.explain())
 
 
 @pytest.mark.parametrize("team", TEAMS)
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in EVERYWHERE else pytest.mark.hopper) for name in PROGRAMS]
+)
 def test_programs(name: str, team: str) -> None:
     check(name, team)
 
 
-@pytest.mark.parametrize("team", TEAMS)
-@pytest.mark.parametrize("name", [name for name, program in PROGRAMS.items() if program.differentiable])
+@pytest.mark.hopper
+@pytest.mark.parametrize(
+    ("name", "team"),
+    # Two teams each, all of them in turn.
+    [
+        (name, TEAMS[(i + j) % len(TEAMS)])
+        for i, name in enumerate(name for name, program in PROGRAMS.items() if program.differentiable)
+        for j in (0, 2 - i // len(TEAMS) % 2)
+    ],
+)
 def test_gradients(name: str, team: str) -> None:
     check(f"gradient of {name}", team)
+
+
+@pytest.mark.hopper
+@settings(**OPTIONS, max_examples=24)
+@given(STEPS, st.sampled_from(TEAMS))
+def test_random_steps(step: RandomStep, team: str) -> None:
+    given = Given()
+    outputs = step.loop(given)
+    values = gs.function(given.variables, outputs, device="cpu", on_unused_input="ignore")(*given.values)
+    f, found = run(given, outputs, team)
+    assert_same(found, values, Program(step.loop, rtol=1e-9))
+    for plan in f.plans:
+        assert_carried(plan, team)
+
+
+@pytest.mark.hopper
+@settings(**OPTIONS, max_examples=10)
+@given(STEPS, st.sampled_from(TEAMS))
+def test_gradients_of_random_steps(step: RandomStep, team: str) -> None:
+    given = Given()
+    outputs = gradient(step.loop(given), given)
+    values = gs.function(given.variables, outputs, device="cpu", on_unused_input="ignore")(*given.values)
+    _, found = run(given, outputs, team)
+    assert_same(found, values, Program(step.loop, rtol=1e-8))

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from gpuscan.cuda.kernel import C_TYPES
-from gpuscan.cuda.step.body import InnerLoop, opened, operands_of
+from gpuscan.cuda.step.body import Body, InnerLoop, opened, operands_of
 from gpuscan.cuda.step.lanes import Lanes, find_lanes
 from gpuscan.cuda.step.nodes import has_rule
 from gpuscan.cuda.step.partial import Total, find_totals
@@ -24,6 +24,10 @@ from gpuscan.tensor.random.draw import Draw
 
 NEEDS_HOST: dict[type, str] = {Print: "prints, which is the host's to do"}
 """What no kernel does, and why."""
+
+
+STEPS_INSIDE = 16
+"""Steps that a loop inside a step is taken to have where only a call tells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,11 @@ class Analysis:
         return self.opened.body.walk()
 
     def work(self) -> int:
-        """Return the operations of one lane's step."""
+        """Return the operations of one lane's step, a loop inside it taken as often as it runs."""
+        return _work(self.opened.body) // max(self.lanes.count, 1)
+
+    def written(self) -> int:
+        """Return the operations that a lane's step has as text where they are written out, each loop inside it once."""
         return sum(work_of(node) for node in self.nodes()) // max(self.lanes.count, 1)
 
     def multiplied(self) -> int:
@@ -81,16 +89,23 @@ class Analysis:
         return max((space_of(self.shape(v)) for v in values), key=prod, default=())
 
 
+def _work(body: Body) -> int:
+    total = sum(work_of(node) for node in body.nodes)
+    for inner in body.loops.values():
+        total += _work(inner.body) * (inner.loop.length.known or STEPS_INSIDE)
+    return total + sum(max(map(_work, sides)) for sides in body.branches.values())
+
+
 def analyse(loop: Loop) -> Analysis:
     """Return what teams need to know of a loop whose shapes are known."""
     whole = opened(loop)
     random = frozenset(random_states(whole))
     totals = find_totals(whole)
-    lanes = find_lanes(whole, totals)
+    lanes = find_lanes(whole, totals, random)
     if (kept := tuple(t for t in totals if _adds_over_lanes(t, lanes))) != totals:
-        lanes = find_lanes(whole, kept)
+        lanes = find_lanes(whole, kept, random)
         kept = tuple(t for t in kept if _adds_over_lanes(t, lanes))
-        lanes = find_lanes(whole, kept)
+        lanes = find_lanes(whole, kept, random)
     return Analysis(whole, lanes, kept, random)
 
 
@@ -115,6 +130,8 @@ def refuse_any_team(a: Analysis) -> str | None:
     for v in (*outside, *inside):
         if v.dtype not in C_TYPES:
             return f"{v.dtype} has no kernel type yet"
+    if not a.lanes.count and not all(0 in v.type.shape for v in loop.outputs):
+        return "there are no lanes, and what has no axis of them would be computed by nobody"
     for node in a.nodes():
         if (reason := _refuse_node(a, node)) is not None:
             return f"{reason} (made at {node.where})"

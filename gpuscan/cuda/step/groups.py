@@ -119,13 +119,13 @@ def _dealt_out(group: Group, team: Team, *, clamped: bool) -> Iterator[str]:
             row, column = f"k * {groups} + {rank} / {last}", f"{rank} % {last}"
             if clamped and rows % groups:
                 row = f"min({row}, {rows - 1})"
-        leading = unravel("row", group.space[:-1]) if len(group.space) > 2 else (row,)
+        leading = unravel("i_row", group.space[:-1]) if len(group.space) > 2 else (row,)
         if len(group.space) > 2:
-            yield f"int const row = {row};"
+            yield f"int const i_row = {row};"
         yield _named(group.names, (*leading, column))
         if bounded and not clamped:
             idle = "team.rank >= " + str(team.ranks)
-            over = f" || {group.names[0] if len(group.space) == 2 else 'row'} >= {rows}"
+            over = f" || {group.names[0] if len(group.space) == 2 else 'i_row'} >= {rows}"
             yield f"if ({idle}{over if team.ranks > last and rows % (team.ranks // last) else ''}) continue;"
         return
     number = "team.rank" if team.slots(group.space) == 1 else f"k * {team.ranks} + team.rank"

@@ -90,7 +90,7 @@ class Lanes:
         return Lanes(self.sizes, {v: tuple(axes) for v, axes in labels.items()}, self.mixed)
 
 
-def find_lanes(opened: InnerLoop, totals: tuple[Total, ...] = ()) -> Lanes:
+def find_lanes(opened: InnerLoop, totals: tuple[Total, ...] = (), random: frozenset[Variable] = frozenset()) -> Lanes:
     """Return the axes of lanes of a loop whose shapes are known.
 
     Parameters
@@ -99,14 +99,17 @@ def find_lanes(opened: InnerLoop, totals: tuple[Total, ...] = ()) -> Lanes:
         The loop.
     totals : tuple of Total
         Its states that are sums, whose terms each team adds up for its own lanes.
+    random : frozenset of Variable
+        Its random states, which have no axes.
     """
-    finder = _Finder(totals)
+    finder = _Finder(totals, random)
     finder.loop(opened, outermost=True)
     return finder.lanes(opened)
 
 
 class _Finder:
-    def __init__(self, totals: tuple[Total, ...]) -> None:
+    def __init__(self, totals: tuple[Total, ...], random: frozenset[Variable]) -> None:
+        self.random = random
         self.parent: dict[Axis, Axis] = {}
         self.why: dict[Axis, str] = {}  # for classes that are mixed
         self.deferred = {node for total in totals for node in total.sums}
@@ -186,6 +189,10 @@ class _Finder:
                 self.join_all(inside, output)
 
     def _node(self, node: Apply) -> None:
+        for v in node.outputs:  # what is drawn runs beside nothing, maybe
+            for axis, size in enumerate(v.type.shape):
+                if size != 1 and v not in self.random:
+                    self.find((v, axis))
         pairs = aligned_axes(node) or []
         for a, b in pairs:
             self.join(a, b)

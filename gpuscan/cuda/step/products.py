@@ -42,8 +42,7 @@ def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
 def _batched(w: Writer, v: Variable, batch: Position, core: Sequence[str]) -> str:
     own = batch[len(batch) - max(v.ndim - 2, 0) :] if v.ndim > 2 else ()
     at = (*own, *core)
-    sizes = w.shape(v)
-    return w.read(v, tuple("0" if size == 1 else i for size, i in zip(sizes, at, strict=True)))
+    return w.read(v, at)
 
 
 # ---- the fixed side ----

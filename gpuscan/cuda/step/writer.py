@@ -1,7 +1,7 @@
 """Writes the statements of a step: values get names and places, elementwise work is gathered into groups.
 
-A step is written several times over. The first time finds out which values are read by other threads than those that
-compute them; the next, where barriers must stand; the last is the text.
+A step is written twice. The first time finds out which values are read by other threads than those that compute them;
+the second is the text.
 """
 
 from __future__ import annotations

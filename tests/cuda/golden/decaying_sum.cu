@@ -8,50 +8,56 @@ struct Step {
     };
 
     // The kernel's parameters.
-    Global<const double> seq_row;
-    long long row_size;
-    double non_decay;
-    Global<const double> init_acc;
-    Global<double> out_history_acc;
     long long lanes;
     long long length;
+    double non_decay;
+    Global<const double> init_acc;
+    long long row_size;
+    long long lanes_0;
+    Global<const double> seq_row;
+    Global<double> out_history_acc;
 
-    // What this lane holds.
-    long long lane;
+    // What this thread holds.
+    gs::ThreadTeam team;
+    long long lane, steps;
     double s_acc;
 
     __device__ __forceinline__ void begin(long long which) {
         lane = which;
-        s_acc = init_acc[0 * row_size + lane];
+        steps = length;
+        s_acc = init_acc[lane];
     }
 
     __device__ __forceinline__ void read(long long t, Row& row) {
         row.x_row = seq_row[t * row_size + lane];
     }
 
-    __device__ __forceinline__ void advance(long long t, Row const& row) {
+    __device__ __forceinline__ bool advance(long long t, Row const& row) {
         double const v = s_acc * non_decay;
         double const v_2 = v + row.x_row;
         out_history_acc[t * row_size + lane] = v_2;
-        s_acc = v_2;
+        double const next_acc = v_2;
+        s_acc = next_acc;
+        return true;
     }
 
     __device__ __forceinline__ void finish() {
     }
 };
 
-extern "C" __global__ void __launch_bounds__(32) gpuscan_lane_loop(
-    Global<const double> seq_row,
-    long long row_size,
+extern "C" __global__ void __launch_bounds__(32, 1) gpuscan_lane_loop(
+    long long lanes,
+    long long length,
     double non_decay,
     Global<const double> init_acc,
-    Global<double> out_history_acc,
-    long long lanes,
-    long long length) {
+    long long row_size,
+    long long lanes_0,
+    Global<const double> seq_row,
+    Global<double> out_history_acc) {
     long long const lane = blockIdx.x * (long long)blockDim.x + threadIdx.x;
     if (lane >= lanes) return;
-    Step step = {seq_row, row_size, non_decay, init_acc, out_history_acc, lanes, length};
+    Step step = {lanes, length, non_decay, init_acc, row_size, lanes_0, seq_row, out_history_acc};
     step.begin(lane);
-    lane_loop<8>(step, length);
+    step.steps = lane_loop<8>(step, length);
     step.finish();
 }
