@@ -66,8 +66,8 @@ struct Step {
     }
 
     __device__ __forceinline__ void read(long long t, Row& row) const {
-        row.x_x = seq_x[(last_x - t) * row_size + lane];
-        row.x_a = seq_a[last_a - t];
+        row.x_x = seq_x[((last_x - t)) * row_size + lane];
+        row.x_a = seq_a[(last_a - t)];
     }
 
     __device__ __forceinline__ void put(int slot, Row const& row) const {
@@ -147,7 +147,7 @@ struct Step {
     __device__ __forceinline__ void write(long long t, Kept const& kept) const {
         out_history_level[t * row_size + lane] = kept.k_level;
         out_history_output_3[t * row_size + lane] = kept.k_output_3;
-        if (t >= first_peak) out_last_peak[(t - first_peak) * row_size + lane] = kept.k_peak;
+        if (t >= first_peak) out_last_peak[((t - first_peak)) * row_size + lane] = kept.k_peak;
     }
 
     __device__ __forceinline__ void finish(State const& state) const {
