@@ -104,7 +104,7 @@ def _refuse_step(loop: Analysis) -> str | None:
         return f"state {loop.totals[0].state!r} adds up over lanes"
     for node in loop.nodes():
         if not isinstance(node.op, OPS):
-            return f"{node.op} is no arithmetic on one element (made at {node.where})"
+            return f"{node.op} is no arithmetic on one element"
     for v in (*loop.loop.outputs, *(v for node in loop.nodes() for v in (*operands_of(node), *node.outputs))):
         if (count := loop.elements(v)) > 1:
             return f"a lane has {count} elements of {v!r}"
