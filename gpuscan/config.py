@@ -66,6 +66,9 @@ FLAGS = {
     "strategy": Flag(
         "auto", "auto|thread|warp|block|grid|prefix|host", "team that carries a loop on CUDA if it can, for tests"
     ),
+    "matmul_precision": Flag(
+        "highest", "highest|tf32|bf16", "what float32 operands of products inside kernels may be rounded to"
+    ),
     "cache_dir": Flag("", ".*", "folder of compiled kernels; empty for the user's cache folder"),
 }
 

@@ -929,6 +929,66 @@ template <class T> T __shfl_xor_sync(unsigned mask, T value, int flip, int width
     return gpuscan_emulator::exchange(value, source > (lane | (width - 1)) ? lane : source, mask, where);
 }
 
+// --------------------------------------------------------------------------------------------------- words of mma.cuh
+
+inline unsigned int gpuscan_tf32(float x) {
+    unsigned int all = gpuscan_emulator::bits<unsigned int>(x);
+    return x != x ? 0x7fffffffu : (all + 0x1000u) & ~0x1fffu;
+}
+inline unsigned int gpuscan_bf16_pair(float first, float second) {
+    unsigned int pair = 0;
+    const float both[2] = {second, first};
+    for (float x : both) {
+        unsigned int all = gpuscan_emulator::bits<unsigned int>(x);
+        pair = pair << 16 | (x != x ? 0x7fffu : (all + 0x7fffu + (all >> 16 & 1)) >> 16);
+    }
+    return pair;
+}
+
+namespace gpuscan_emulator {
+
+struct Words4 { unsigned int at[4]; };
+struct Words2 { unsigned int at[2]; };
+
+template <int PER_WORD>
+float number_in(unsigned int word, int which) {
+    if (PER_WORD == 1) return bits<float>(word & ~0x1fffu);
+    return bits<float>(which ? word & 0xffff0000u : word << 16);
+}
+
+// Adds the product of a tile of 16 rows and one of 8 columns, whose 8 * PER_WORD terms lie in the lanes as PTX says: of
+// rows g and g + 8, and of column g, lane 4 * g + t has the words t and t + 4. A GPU adds the terms in an order, and
+// with a care, that nobody has documented; here each sum is rounded to a float.
+template <int PER_WORD>
+void mma(float (&sums)[4], const unsigned int (&a)[4], const unsigned int (&b)[2], const Where& where) {
+    const Words4 own_a = {{a[0], a[1], a[2], a[3]}};
+    const Words2 own_b = {{b[0], b[1]}};
+    int group = lane_index(*self) / 4, place = lane_index(*self) % 4;
+    Words4 rows[4];
+    Words2 columns[2][4];
+    for (int t = 0; t < 4; ++t) {
+        rows[t] = exchange(own_a, 4 * group + t, 0xffffffff, where);
+        for (int j = 0; j < 2; ++j) columns[j][t] = exchange(own_b, 4 * (2 * place + j) + t, 0xffffffff, where);
+    }
+    for (int i = 0; i < 4; ++i)
+        for (int word = 0; word < 8; ++word)
+            for (int which = 0; which < PER_WORD; ++which)
+                sums[i] += number_in<PER_WORD>(rows[word % 4].at[i / 2 + 2 * (word / 4)], which) *
+                           number_in<PER_WORD>(columns[i % 2][word % 4].at[word / 4], which);
+}
+
+}  // namespace gpuscan_emulator
+
+inline void gpuscan_mma_tf32(float (&sums)[4], const unsigned int (&a)[4], const unsigned int (&b)[2], GPUSCAN_WHERE) {
+    gpuscan_emulator::mma<1>(sums, a, b, where);
+}
+inline void gpuscan_mma_bf16(float (&sums)[4], const unsigned int (&a)[4], const unsigned int (&b)[2], GPUSCAN_WHERE) {
+    gpuscan_emulator::mma<2>(sums, a, b, where);
+}
+template <class P> float4 gpuscan_load_four_from_l2(P place, GPUSCAN_WHERE) {
+    return gpuscan_load_vector<float4>(place, where);
+}
+
 // -------------------------------------------------------------------------------------------- atomics and cached loads
 
 #define GPUSCAN_ATOMIC(name, expression)                                                                               \

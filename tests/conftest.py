@@ -83,7 +83,9 @@ def nvrtc_compiles_what_the_emulator_runs(kernel_cache: None) -> Iterator[None]:
     emulate = emulator.load
 
     def load(kernel: Kernel, **options: Any) -> Any:
-        list(compilers.map(lambda arch: compile_kernel(kernel, arch), compiled_for))
+        # sm_75 has no tf32 and no bf16, and plans for it use neither.
+        listed = [arch for arch in compiled_for if arch != "sm_75" or "mma.sync" not in kernel.source]
+        list(compilers.map(lambda arch: compile_kernel(kernel, arch), listed))
         return emulate(kernel, **options)
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as compilers:

@@ -25,7 +25,9 @@ from gpuscan.cuda.step.analysis import Analysis
 from gpuscan.cuda.step.partial import is_sum
 from gpuscan.cuda.step.resident import KEPT_FREE, MOST_PER_THREAD, PER_SM
 from gpuscan.cuda.step.team import Team
+from gpuscan.cuda.step.tensor_cores import cost_of
 from gpuscan.cuda.step.work import work_of
+from gpuscan.graph import Apply
 
 DEPENDENT_CLOCKS = 4
 """From one operation to one that needs its result."""
@@ -73,7 +75,14 @@ class Estimate:
         return max(named, key=lambda name: named[name])
 
 
-def estimate(loop: Analysis, team: Team, gpu: GPU, bytes_per_step: int) -> Estimate:
+def estimate(
+    loop: Analysis,
+    team: Team,
+    gpu: GPU,
+    bytes_per_step: int,
+    chosen: frozenset[Apply] = frozenset(),
+    precision: str = "",
+) -> Estimate:
     """Return how long a team takes for a step.
 
     Parameters
@@ -86,11 +95,17 @@ def estimate(loop: Analysis, team: Team, gpu: GPU, bytes_per_step: int) -> Estim
         What it runs on.
     bytes_per_step : int
         What all lanes together read from and write to device memory.
+    chosen : frozenset of Apply
+        Products on tensor cores.
+    precision : str
+        What their operands are rounded to.
     """
-    nodes = [node for node in loop.nodes() if work_of(node)]
+    nodes = [node for node in loop.nodes() if work_of(node) and node not in chosen]
     sums = sum(is_sum(node) for node in nodes) if team.kind != "thread" else 0
     together = _steps_together(loop, team)
-    work, lanes, threads = loop.work(), max(loop.lanes.count, 1) * together, team.threads
+    elsewhere = sum(work_of(node) for node in chosen) // max(loop.lanes.count, 1)
+    work, lanes, threads = loop.work() - elsewhere, max(loop.lanes.count, 1) * together, team.threads
+    on_cores, calls = cost_of(loop.opened, chosen, loop.shape, team, precision) if chosen else (0, 0)
     clock = gpu.clock_ghz * 1e9
     elements = prod(loop.widest())
     busy = min(team.ranks, elements) * (team.parts if sums else 1)
@@ -104,10 +119,11 @@ def estimate(loop: Analysis, team: Team, gpu: GPU, bytes_per_step: int) -> Estim
         "grid": (sums + 1) * (GRID_BARRIER + L2_LATENCY_CLOCKS / clock),
     }[team.kind]
     read = any(s.reads for s in loop.loop.sequences) and team.kind != "thread"
-    waiting = (apart + (DRAM_LATENCY_CLOCKS if read else 0) / 2 + late) / clock + met
+    met += calls * BLOCK_BARRIER
+    waiting = (apart + DEPENDENT_CLOCKS * on_cores + (DRAM_LATENCY_CLOCKS if read else 0) / 2 + late) / clock + met
     waves = -(-lanes // _at_once(loop, team, gpu))
     around = threads * (sums + 1) * SET_UP if team.kind != "thread" else 0
-    instructions = lanes * (around + work - loop.multiplied() / 2)
+    instructions = lanes * (around + work + threads * on_cores - (loop.multiplied() - elsewhere) / 2)
     return Estimate(
         waiting=waves * waiting / together,
         issuing=instructions / (gpu.sms * LANES_PER_SM * clock) / together,

@@ -11,7 +11,7 @@ from gpuscan.cuda.step.body import InnerLoop
 from gpuscan.cuda.step.lanes import Lanes
 from gpuscan.cuda.step.partial import Total
 from gpuscan.cuda.step.team import ONE_THREAD, Team
-from gpuscan.graph import Variable
+from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Loop
 
 
@@ -57,6 +57,12 @@ class KernelPlan:
         Where each record lives.
     traffic : Traffic
         Bytes through device memory.
+    precision : str
+        What operands of products on tensor cores are rounded to; ``highest`` where there are none.
+    on_tensor_cores : frozenset of Apply
+        Those products.
+    notes : tuple of str
+        What else there is to say.
     estimate : Estimate or None
         How long a step takes, roughly, and what bounds it.
     teams_to_fill : int
@@ -75,6 +81,9 @@ class KernelPlan:
     ahead: int = 1
     places: tuple[Place, ...] = ()
     traffic: Traffic = Traffic(0, 0)
+    precision: str = "highest"
+    on_tensor_cores: frozenset[Apply] = frozenset()
+    notes: tuple[str, ...] = ()
     estimate: Estimate | None = None
     teams_to_fill: int = 1
     refusals: Mapping[str, str] = field(default_factory=dict)
@@ -121,6 +130,7 @@ class KernelPlan:
             yield f"  {place.record}: {place.where}"
         if self.team != "host":
             yield f"  device memory: {self.traffic.once} bytes a call and {self.traffic.per_step} bytes a step"
+        yield from (f"  {note}" for note in self.notes)
         if self.estimate is not None:
             yield f"  a step takes about {seconds_text(self.estimate.seconds)}, bound by {self.estimate.bound}"
         for team, reason in self.refusals.items():

@@ -9,7 +9,7 @@ from typing import final
 
 from gpuscan.config import config
 from gpuscan.cuda.binding import BoundKernel, Place
-from gpuscan.cuda.costs import cheaper_team, step_work
+from gpuscan.cuda.costs import cheaper_team, host_seconds, step_work
 from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan, seconds_text
@@ -19,9 +19,12 @@ from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
 from gpuscan.cuda.step.kernel_text import MOST_HELD, step_kernel
 from gpuscan.cuda.step.sequences import MOST_AHEAD
 from gpuscan.cuda.step.team import Team
+from gpuscan.cuda.step.tensor_cores import FEWEST_COLUMNS, FEWEST_ROWS, FEWEST_TERMS, OLDEST, size_of, taken
 from gpuscan.cuda.step.writer import MOST_OWN
 from gpuscan.cuda.strategy import Strategy, traffic_of, window
+from gpuscan.graph import Apply
 from gpuscan.loop import Loop
+from gpuscan.tensor.products import MatMul
 
 MOST_REGISTERS_PER_LANE = 96
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
@@ -49,6 +52,9 @@ waits, and what every thread does at every step is done by fewer."""
 
 GRID_BLOCK = 256
 """Threads of each SM in a grid: with more of them each would have too few registers for weights."""
+
+MOST_RANKS_OF_ALL = 512
+"""Threads of a block that carries all lanes: with more of them each would have too few registers for weights."""
 
 LONG_SUM = 64
 """Terms from which on the threads of a warp share a sum in a grid."""
@@ -108,7 +114,17 @@ class BlockTeam(Strategy):
         return _refuse_registers(loop, self._shape(loop, gpu))
 
     def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, self._shape(loop, gpu), 1, gpu)
+        found = _kernel_plan(loop, self._shape(loop, gpu), 1, gpu)
+        all_lanes = self._plan_of_all(loop.without_lanes(), gpu) if not found.on_tensor_cores else None
+        return found if all_lanes is None else min(found, all_lanes, key=_seconds)
+
+    def _plan_of_all(self, whole: Analysis, gpu: GPU) -> KernelPlan | None:
+        """Return how one block carries all lanes, if those are the rows of products on tensor cores."""
+        ranks = min(prod(whole.widest()), MOST_RANKS_OF_ALL)
+        shape = Team("block", ranks, block=-(-ranks // 32) * 32)
+        if not _on_tensor_cores(whole, shape, gpu) or _refuse_registers(whole, shape) is not None:
+            return None
+        return _kernel_plan(whole, shape, 1, gpu)
 
     def _shape(self, loop: Analysis, gpu: GPU) -> Team:
         elements = prod(loop.widest())
@@ -138,6 +154,8 @@ class GridTeam(Strategy):
         return _kernel_plan(whole, self._shape(whole, gpu), 1, gpu)
 
     def _shape(self, loop: Analysis, gpu: GPU) -> Team:
+        if (tiled := _grid_of_tiles(loop, gpu)) is not None:
+            return tiled
         elements, last = prod(loop.widest()), loop.widest()[-1] if loop.widest() else 1
         if loop.longest_sum() < LONG_SUM:
             block = 256
@@ -168,6 +186,24 @@ def _grid_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> Team:
     return Team("grid", ranks, parts, block, -(-ranks * parts // block))
 
 
+def _grid_of_tiles(loop: Analysis, gpu: GPU) -> Team | None:
+    """Return the grid whose blocks own whole columns of the largest product; None if none is for tensor cores."""
+    best: tuple[int, Team] | None = None
+    for node in loop.nodes():
+        size = size_of(node, loop.shape)
+        if size is None:
+            continue
+        width = 8 * -(-size.columns // (8 * gpu.sms))
+        rows = min(size.rows, GRID_BLOCK // width)
+        if rows:
+            blocks = -(-size.columns // width)
+            team = Team("grid", rows * size.columns, 1, GRID_BLOCK, blocks, width, size.columns)
+            fits = node in _on_tensor_cores(loop, team, gpu) and _refuse_registers(loop, team) is None
+            if fits and (best is None or size.work > best[0]):
+                best = size.work, team
+    return best[1] if best else None
+
+
 @final
 class HostTeam(Strategy):
     """The host drives: every node of a step is an operation of the array module. It takes every loop."""
@@ -185,7 +221,11 @@ class HostTeam(Strategy):
 
 def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
     """Whether products so large that only the grid has room for them are better left to cuBLAS."""
-    return plans[0].team == "grid" and cheaper_team(step_work(loop), gpu) == "host"
+    if plans[0].team != "grid":
+        return False
+    if plans[0].on_tensor_cores:
+        return host_seconds(step_work(loop), gpu) < _seconds(plans[0])
+    return cheaper_team(step_work(loop), gpu) == "host"
 
 
 STRATEGIES: tuple[Strategy, ...] = (PrefixTeam(), ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())
@@ -273,6 +313,7 @@ def write_kernel(plan: KernelPlan, by_value: frozenset[str], gpu: GPU) -> BoundK
 
 def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPlan:
     traffic = traffic_of(loop.loop)
+    chosen = _on_tensor_cores(loop, shape, gpu)
     return KernelPlan(
         team=shape.kind,
         loop=loop.loop,
@@ -283,9 +324,35 @@ def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPla
         totals=loop.totals,
         ahead=ahead,
         traffic=traffic,
-        estimate=estimate(loop, shape, gpu, traffic.per_step),
+        estimate=estimate(loop, shape, gpu, traffic.per_step, chosen, config.matmul_precision),
+        precision=config.matmul_precision if chosen else "highest",
+        on_tensor_cores=chosen,
+        notes=tuple(_notes(loop, len(chosen), gpu)),
         teams_to_fill=TIMES_FILLED * gpu.sms * gpu.threads_per_sm // shape.threads,
     )
+
+
+def _on_tensor_cores(loop: Analysis, shape: Team, gpu: GPU) -> frozenset[Apply]:
+    """Return the products of a loop that a team computes on tensor cores, as far as ``config`` and the GPU allow."""
+    if config.matmul_precision == "highest" or gpu.capability < OLDEST:
+        return frozenset()
+    return taken(loop.nodes(), loop.shape, shape)
+
+
+def _notes(loop: Analysis, chosen: int, gpu: GPU) -> Iterator[str]:
+    """Yield what ``config.matmul_precision`` comes to."""
+    products = sum(isinstance(node.op, MatMul) for node in loop.nodes())
+    if config.matmul_precision == "highest" or not products:
+        return
+    if gpu.capability < OLDEST:
+        yield f"products in full precision: {gpu.arch} has no instructions for {config.matmul_precision}"
+    elif chosen:
+        yield f"{chosen} of {products} products on tensor cores, operands rounded to {config.matmul_precision}"
+    else:
+        yield (
+            f"products in full precision: none has {FEWEST_ROWS} rows in a team, {FEWEST_TERMS} terms and "
+            f"{FEWEST_COLUMNS} columns of float32"
+        )
 
 
 def _registers(loop: Analysis, ranks: int = 1) -> int:

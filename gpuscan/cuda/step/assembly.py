@@ -14,6 +14,7 @@ LIBRARIES = {
     "matrices.cuh": "inverse|cholesky|solve|solve_triangular|determinant|sign_and_log_determinant",
     "jacobi.cuh": "eigh|svd|singular_values",
     "qr.cuh": "qr",
+    "mma.cuh": "Tiles|Tf32|Bf16",
     "ordering.cuh": "sort|argsort|searchsorted|cumulate",
 }
 """Files of ``kernels/`` with functions on whole arrays, and those functions; each is included only where one is."""
@@ -45,6 +46,7 @@ def assemble(frame: Frame, team_made: str) -> str:
             f"// {one_line(frame.plan.loop.title)}: {frame.plan.headline()}.",
             '#include "base.cuh"',
             '#include "team.cuh"',
+            *(['#include "tiled_grid.cuh"'] if team.width else []),
             *(['#include "totals.cuh"'] if code.total else []),
             *(['#include "report.cuh"'] if w.failures else []),
             *(['#include "pointwise.cuh"'] if any("gs::" in line for line in body) else []),

@@ -33,6 +33,7 @@ from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
 from gpuscan.cuda.step.sequences import Sequences
+from gpuscan.cuda.step.tensor_cores import find_together
 from gpuscan.cuda.step.totals import write_totals
 from gpuscan.cuda.step.values import Kept, Text, Value
 from gpuscan.cuda.step.writer import C_BYTES, MOST_OWN, Notes, Writer
@@ -104,8 +105,11 @@ class _StepText:
             self.memory,
             self._scratch,
             self._status,
+            plan.precision,
+            plan.on_tensor_cores,
         )
         self.w.names = names
+        self.w.together = find_together(plan.opened, plan.on_tensor_cores, self.w.shape, self.team)
         self._count_registers()
         self.status = ""
         self.frame = Frame(plan, self.w, self.given)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpuscan.cuda.step.body import Body, operands_of
+from gpuscan.cuda.step.resident import is_fixed
 from gpuscan.graph import Apply, Variable, leaves
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
@@ -70,6 +71,8 @@ def _rank(node: Apply, body: Body, w: Writer, current: Key | None) -> int:
 def _key(node: Apply, body: Body, w: Writer) -> Key | None:
     """Return what a node loops over, None if nothing is computed."""
     if isinstance(node.op, IN_PLACE):
+        return None
+    if w.on_tensor_cores and is_fixed(node.outputs[0], w.loop):  # products computed together read their weights at once
         return None
     if node in body.loops or node in body.branches:
         return (-1,), 0

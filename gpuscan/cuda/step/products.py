@@ -6,8 +6,16 @@ from collections.abc import Sequence
 
 from gpuscan.cuda.expressions import convert, number
 from gpuscan.cuda.step.positions import Position
-from gpuscan.cuda.step.resident import MOST_WRITTEN_OUT, Columns, is_fixed, own_columns, registers_for_weights
+from gpuscan.cuda.step.resident import (
+    MOST_WRITTEN_OUT,
+    Columns,
+    is_fixed,
+    own_columns,
+    record_of,
+    registers_for_weights,
+)
 from gpuscan.cuda.step.rules import rule
+from gpuscan.cuda.step.tensor_cores import write_product
 from gpuscan.cuda.step.writer import C_BYTES, Writer
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.products import MatMul
@@ -15,6 +23,9 @@ from gpuscan.tensor.products import MatMul
 
 @rule(MatMul)
 def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
+    if node in w.on_tensor_cores:
+        write_product(w, node)
+        return
     (a, b), output = node.inputs, node.outputs[0]
     inner = w.shape(a)[-1]
     held = _hold_columns(w, a, b, output, inner)
@@ -65,10 +76,10 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
     written_out = columns.rows * w.team.slots(space) * w.products <= MOST_WRITTEN_OUT
     if written_out and w.resident_registers + registers <= registers_for_weights(w.team, w.busy_registers):
         w.resident_registers += registers
-        name = w.hold(w.c_type(b), f"w_{_record(w, b)}", columns.size)
+        name = w.hold(w.c_type(b), f"w_{record_of(b, w.loop)}", columns.size)
         _load(w, b, columns, inner, f"{name}[c * {columns.rows} + r]")
         return f"{name}[{_slot(columns)}rr]"
-    name = w.allocate_if_room(f"columns_{_record(w, b)}", w.c_type(b), columns.size * w.team.block)
+    name = w.allocate_if_room(f"columns_{record_of(b, w.loop)}", w.c_type(b), columns.size * w.team.block)
     if name:
         _load(w, b, columns, inner, f"{name}[(c * {columns.rows} + r) * {w.team.block} + threadIdx.x]")
         return f"({w.c_type(b)}){name}[({_slot(columns)}rr) * {w.team.block} + threadIdx.x]"
@@ -82,7 +93,7 @@ def _slot(columns: Columns) -> str:
 def _load(w: Writer, b: Variable, columns: Columns, inner: int, place: str) -> None:
     """Write what loads a thread's columns before the first step."""
     team = w.team
-    w.columns_of.add(_record(w, b))
+    w.columns_of.add(record_of(b, w.loop))
     row = f"(r * {team.parts} + team.part)" if team.parts > 1 else "r"
     column = f"(c * {team.ranks} + team.rank)" if columns.count > 1 else f"(team.rank % {w.shape(b)[-1]})"
     conditions = [f"{row} < {inner}"] if inner % team.parts else []
@@ -96,10 +107,3 @@ def _load(w: Writer, b: Variable, columns: Columns, inner: int, place: str) -> N
         f"    for (int r = 0; r < {columns.rows}; ++r) {guard}{place} = {text};",
         "}",
     ]
-
-
-def _record(w: Writer, v: Variable) -> str:
-    """Return the name of the non-sequence of which a value is a part."""
-    while v.owner is not None:
-        v = v.owner.inputs[0]
-    return next(n.name for n in w.loop.non_sequences if n.read is v)

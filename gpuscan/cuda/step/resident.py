@@ -68,3 +68,10 @@ def is_fixed(variable: Variable, loop: Loop) -> bool:
             return False
         variable = variable.owner.inputs[0]
     return any(n.read is variable for n in loop.non_sequences)
+
+
+def record_of(variable: Variable, loop: Loop) -> str:
+    """Return the name of the non-sequence that a fixed value is, or is a part of."""
+    while variable.owner is not None:
+        variable = variable.owner.inputs[0]
+    return next(n.name for n in loop.non_sequences if n.read is variable)

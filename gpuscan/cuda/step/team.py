@@ -25,6 +25,8 @@ class Team:
         Threads of a block.
     blocks : int
         Blocks of a grid team, which all run at the same time.
+    width, columns : int
+        Of a grid whose blocks own whole columns of matrices: how many each owns, and of how many; else 0.
     """
 
     kind: Kind
@@ -32,6 +34,8 @@ class Team:
     parts: int = 1
     block: int = 128
     blocks: int = 1
+    width: int = 0
+    columns: int = 0
 
     @property
     def threads(self) -> int:
@@ -59,6 +63,9 @@ class Team:
             return f"gs::WarpTeam<{self.ranks}, {self.parts}>"
         if self.kind == "block":
             return f"gs::BlockTeam<{self.block}, {self.ranks}, {self.parts}>"
+        if self.width:
+            rows = self.ranks // self.columns
+            return f"gs::TiledGridTeam<{self.blocks}, {self.block}, {rows}, {self.columns}, {self.width}>"
         return f"gs::GridTeam<{self.blocks}, {self.block}, {self.ranks}, {self.parts}>"
 
 

@@ -25,7 +25,7 @@ from gpuscan.cuda.step.memory import Region
 from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
 from gpuscan.cuda.step.team import Team, space_of
 from gpuscan.cuda.step.values import Combined, InDeviceMemory, Kept, NotBesideError, Text, Value
-from gpuscan.graph import Constant, Variable
+from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.loop import Loop
 
 
@@ -67,6 +67,10 @@ class Writer:
         Gives an array in device memory, of a name, a C type and a number of elements, and returns its name.
     status : callable
         Returns the name of the word in which failures are reported.
+    precision : str
+        What operands of products on tensor cores are rounded to.
+    on_tensor_cores : collection of Apply
+        Those products.
     """
 
     def __init__(
@@ -82,6 +86,8 @@ class Writer:
         memory: Region,
         scratch: Callable[[str, str, int], str],
         status: Callable[[], str],
+        precision: str = "highest",
+        on_tensor_cores: Collection[Apply] = (),
     ) -> None:
         self.team = team
         self.lanes = lanes
@@ -100,6 +106,9 @@ class Writer:
         self.memory = memory
         self.scratch = scratch
         self.status = status
+        self.precision = precision
+        self.on_tensor_cores = on_tensor_cores
+        self.together: dict[Apply, tuple[Apply, ...]] = {}  # for each of them those that are computed with it
         self.failures: list[Failure] = []  # what the codes mean that the kernel may report
         self.touches_shared = False  # whether shared memory was touched since this was last unset
         self.shared_arrays: dict[str, str] = {}  # declarations, by name
@@ -374,7 +383,11 @@ class Writer:
             name = self.scratch(f"{name}_shared", c_type, count)
             self.shared_types[name] = c_type
             return name
-        name = self.names.unique(f"{name}_shared")
+        return self.local(f"{name}_shared", c_type, count)
+
+    def local(self, name: str, c_type: str, count: int) -> str:
+        """Return the name of a new array in the shared memory of a block, or of the part of it that a warp has."""
+        name = self.names.unique(name)
         self.shared_types[name] = c_type
         size = C_BYTES[c_type] * count
         start = self.memory.take(name, size)
