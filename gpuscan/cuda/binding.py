@@ -49,11 +49,16 @@ class LastRow:
 
 @dataclass(frozen=True)
 class Scratch:
-    """Memory of the call's own: so many elements, and as many again for each step; zero at first where asked for."""
+    """Memory of the call's own: so many elements, and as many again for each `span` steps begun; zeroed or not."""
 
     count: int
     per_step: int = 0
     zeroed: bool = False
+    span: int = 1
+
+    def elements(self, steps: int) -> int:
+        """Return how many elements a call of so many steps needs."""
+        return self.count + self.per_step * -(-steps // self.span)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ GRID_HOP = 0.65e-6
 CLUSTER_BARRIER = 0.6e-6
 """Blocks of a cluster of 4 to 8 wait for each other: 0.51 to 0.65 us on an H100 (flash-vla)."""
 
+LOOK_BACK = 14e-9
+"""From a tile to the next that goes on with its state, of many under way: `prefix_tiling`."""
+
 BLOCK_BARRIER = 25e-9
 """``__syncthreads()``: 20 to 30 ns."""
 

@@ -17,6 +17,7 @@ from gpuscan.cuda.costs import (
     GRID_BARRIER,
     L2_BYTES,
     L2_LATENCY_CLOCKS,
+    LOOK_BACK,
     WARP_SHUFFLE_CLOCKS,
 )
 from gpuscan.cuda.gpu import GPU
@@ -40,6 +41,9 @@ SET_UP = 16
 INDEPENDENT = {"thread": 2, "warp": 3, "block": 3, "grid": 4}
 """Operations of a thread that do not wait for each other, on average: teams have several sums at once."""
 
+
+MOVED = 32
+"""Instructions for a step of a lane that goes through shared memory on its way from and to device memory."""
 
 MANY_STEPS = 1000
 """Steps that a loop is taken to have where nobody knows."""
@@ -124,6 +128,21 @@ def estimate(
         waiting=waves * waiting / together,
         issuing=instructions / (gpu.sms * LANES_PER_SM * clock) / together,
         fetching=lanes * fetched / (gpu.sms * L2_BYTES * clock) / together,
+        memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
+    )
+
+
+def estimate_prefix(loop: Analysis, span: int, gpu: GPU, bytes_per_step: int) -> Estimate:
+    """Return how long a step takes of many that run side by side, in tiles of `span` steps that hand on their state.
+
+    Steps are composed and then run, so that their operations count twice. `loop`, `gpu` and `bytes_per_step` are those
+    of `estimate`.
+    """
+    instructions = loop.lanes.count * (2 * loop.work() + MOVED)
+    return Estimate(
+        waiting=LOOK_BACK / span,
+        issuing=instructions / (gpu.sms * LANES_PER_SM * gpu.clock_ghz * 1e9),
+        fetching=0.0,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
 

@@ -64,7 +64,7 @@ def wanted_arrays(loop: Loop, bound: BoundKernel | None, steps: int) -> Iterator
     if bound is not None:
         for origin, parameter in zip(bound.origins, bound.kernel.parameters, strict=True):
             if isinstance(origin, Scratch):
-                yield Wanted(f"scratch {parameter.name}", parameter.dtype, (origin.count + origin.per_step * steps,))
+                yield Wanted(f"scratch {parameter.name}", parameter.dtype, (origin.elements(steps),))
 
 
 def memory_error(device: str, free: int | None, loop: Loop, bound: BoundKernel | None, steps: int) -> DeviceMemoryError:

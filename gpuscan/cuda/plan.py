@@ -38,7 +38,7 @@ class KernelPlan:
     Attributes
     ----------
     team : str
-        Which threads carry a lane: ``thread``, or ``host`` where no kernel takes the loop.
+        Which threads carry a lane, or ``host`` where no kernel takes the loop.
     loop : Loop
         What is planned, open, with concrete shapes but for the number of steps.
     opened : InnerLoop or None
@@ -101,14 +101,14 @@ class KernelPlan:
     @property
     def grid(self) -> int:
         """Number of blocks."""
-        if self.team == "grid":
+        if self.team in ("grid", "prefix"):
             return self.shape.blocks
         return -(-self.lane_count // self.shape.per_block)
 
     @property
     def over_steps(self) -> bool:
         """Whether steps run side by side, as they do not wait for each other."""
-        return self.team not in ("grid", "host") and not self.loop.states and self.loop.stop is None
+        return self.team not in ("grid", "prefix", "host") and not self.loop.states and self.loop.stop is None
 
     def headline(self) -> str:
         """Say in a few words who carries what."""

@@ -31,11 +31,11 @@ from gpuscan.cuda.kernel import Launcher
 from gpuscan.cuda.launch import resources
 from gpuscan.cuda.memory import memory_error, result_shape
 from gpuscan.cuda.plan import KernelPlan
+from gpuscan.cuda.prefix import LEAST_STEPS
 from gpuscan.cuda.reports import read_report, report_error
 from gpuscan.cuda.residence import host_values
-from gpuscan.cuda.step.kernel_text import step_kernel
 from gpuscan.cuda.step.writer import RefusalError
-from gpuscan.cuda.strategies import choices
+from gpuscan.cuda.strategies import choices, write_kernel
 from gpuscan.errors import DeviceMemoryError, KernelError
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.host import LoopProfile, Writer, write_function
@@ -81,7 +81,7 @@ class LoopRunner:
         self.bound = BoundLoops(node)
         self.on_host = [v in on_host or v.known is not None for v in node.inputs]
         self.profile = LoopProfile(self.loop.title) if self.loop.options.profile else None
-        self.prepared: dict[Shapes, Prepared] = {}
+        self.prepared: dict[tuple[Shapes, bool], Prepared] = {}  # by shapes, and whether there are many steps
         self._planning = threading.Lock()
         self.inner: list[LoopRunner] = []  # loops inside this one, where the host drives it
         self._host: Callable[..., list[Any]] | None = None
@@ -97,11 +97,12 @@ class LoopRunner:
         for state, init in zip(loop.states, inputs[count:], strict=False):
             check_past(loop.title, state.name, state.depth, init.shape[0])
         shapes = self._shapes(inputs)
-        prepared = self.prepared.get(shapes)
+        key = (shapes, steps >= LEAST_STEPS)
+        prepared = self.prepared.get(key)
         if prepared is None:
             with self._planning:  # of two threads that meet new shapes, the first plans for both
-                prepared = self.prepared.get(shapes) or self._prepare(shapes)
-                self.prepared[shapes] = prepared
+                prepared = self.prepared.get(key) or self._prepare(shapes, steps)
+                self.prepared[key] = prepared
         if self.profile is None:
             return self._run(prepared, steps, length, inputs)
         start = perf_counter()
@@ -142,23 +143,23 @@ class LoopRunner:
         count = len(self.loop.sequences)
         return tuple(a.shape[1:] if i < count else a.shape for i, a in enumerate(inputs))
 
-    def _prepare(self, shapes: Shapes) -> Prepared:
-        plan, bound = self._planned(self.bound[shapes])
+    def _prepare(self, shapes: Shapes, steps: int) -> Prepared:
+        plan, bound = self._planned(self.bound[shapes], steps)
         launch = None if bound is None else self.device.load(bound.kernel, cooperative=bound.cooperative)
         return Prepared(plan, bound, launch)
 
-    def _planned(self, loop: Loop) -> tuple[KernelPlan, BoundKernel | None]:
+    def _planned(self, loop: Loop, steps: int | None = None) -> tuple[KernelPlan, BoundKernel | None]:
         """Return the best plan of which a kernel can be written, and the kernel; none where the host drives."""
         names = [n.name for n in self.loop.non_sequences]
         on_host = self.on_host[len(self.on_host) - len(names) :]
         by_value = frozenset(name for name, host in zip(names, on_host, strict=True) if host)
         refusals: dict[str, str] = {}
-        for plan in choices(loop, self.device.gpu):
+        for plan in choices(loop, self.device.gpu, steps):
             plan = replace(plan, refusals={**plan.refusals, **refusals})
             if plan.team == "host":
                 return plan, None
             try:
-                bound = step_kernel(plan, by_value, self.device.gpu.shared_per_block)
+                bound = write_kernel(plan, by_value, self.device.gpu)
             except RefusalError as refusal:
                 refusals[plan.team] = str(refusal)
                 continue
@@ -303,7 +304,7 @@ class LoopRunner:
             margin = next(s.margin for s in self.loop.sequences if s.name == origin.record)
             return sources[origin.record].shape[0] - margin - 1
         if isinstance(origin, Scratch):
-            return self._scratch(origin.count + origin.per_step * steps, dtype, zeroed=origin.zeroed)
+            return self._scratch(origin.elements(steps), dtype, zeroed=origin.zeroed)
         if isinstance(origin, Strides):
             return origin.count(steps)
         if isinstance(origin, Report | StepsRun):

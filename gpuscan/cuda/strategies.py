@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
-from typing import ClassVar, final
-
-import numpy as np
+from typing import final
 
 from gpuscan.config import config
-from gpuscan.cuda.binding import Place
+from gpuscan.cuda.binding import BoundKernel, Place
 from gpuscan.cuda.costs import cheaper_team, host_seconds, on_chip_bytes, step_work
 from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
-from gpuscan.cuda.plan import KernelPlan, Traffic, row_of, seconds_text
+from gpuscan.cuda.plan import KernelPlan, seconds_text
+from gpuscan.cuda.prefix import PrefixTeam
+from gpuscan.cuda.prefix_text import prefix_kernel
 from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
-from gpuscan.cuda.step.kernel_text import MOST_HELD
+from gpuscan.cuda.step.kernel_text import MOST_HELD, step_kernel
 from gpuscan.cuda.step.sequences import MOST_AHEAD
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import FEWEST_COLUMNS, FEWEST_ROWS, FEWEST_TERMS, OLDEST, size_of, taken
 from gpuscan.cuda.step.writer import MOST_OWN
-from gpuscan.graph import Apply, TensorType
-from gpuscan.loop import Loop, result_type
+from gpuscan.cuda.strategy import Strategy, traffic_of, window
+from gpuscan.graph import Apply
+from gpuscan.loop import Loop
 from gpuscan.tensor.products import MatMul
 
 MOST_REGISTERS_PER_LANE = 160
@@ -58,20 +58,6 @@ MOST_RANKS_OF_ALL = 512
 
 LONG_SUM = 64
 """Terms from which on the threads of a warp share a sum in a grid."""
-
-
-class Strategy(ABC):
-    """One team: whether it takes a loop, and how."""
-
-    team: ClassVar[str]
-
-    @abstractmethod
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        """Return why this team does not take `loop`, None if it does."""
-
-    @abstractmethod
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        """Return how this team runs `loop`, which it has not refused."""
 
 
 @final
@@ -243,10 +229,11 @@ def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
     return cheaper_team(work, gpu) == "host"
 
 
-STRATEGIES: tuple[Strategy, ...] = (ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())
+STRATEGIES: tuple[Strategy, ...] = (PrefixTeam(), ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())
+"""Of two with the same estimate the first is taken."""
 
 
-def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
+def choices(loop: Loop, gpu: GPU, steps: int | None = None) -> Iterator[KernelPlan]:
     """Yield how to run a loop: the plans of the teams that take it, best first, each with why others did not.
 
     A team that `config.strategy` names comes first, if it takes the loop.
@@ -257,12 +244,17 @@ def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
         Open, its shapes known but for the number of steps.
     gpu : GPU
         What to plan for.
+    steps : int, optional
+        How many steps the call has. A plan is right for any number.
     """
     analysis = analyse(loop)
     refusals: dict[str, str] = {}
     plans: list[KernelPlan] = []
     for strategy in STRATEGIES:
-        if (reason := strategy.refuse(analysis, gpu)) is None:
+        reason = strategy.refuse(analysis, gpu)
+        if reason is None and strategy.team != config.strategy:
+            reason = strategy.decline(analysis, gpu, steps)
+        if reason is None:
             plans.append(strategy.plan(analysis, gpu))
         else:
             refusals[strategy.team] = reason
@@ -292,16 +284,38 @@ def _slower(plan: KernelPlan, chosen: KernelPlan) -> str:
     )
 
 
-def choose(loop: Loop, gpu: GPU) -> KernelPlan:
+def choose(loop: Loop, gpu: GPU, steps: int | None = None) -> KernelPlan:
     """Return the best of `choices`."""
-    return next(choices(loop, gpu))
+    return next(choices(loop, gpu, steps))
+
+
+def write_kernel(plan: KernelPlan, by_value: frozenset[str], gpu: GPU) -> BoundKernel:
+    """Return the kernel for a plan of any team but the host.
+
+    Parameters
+    ----------
+    plan : KernelPlan
+        What to write.
+    by_value : frozenset of str
+        Names of the non-sequences that are numbers on the host rather than arrays on the device.
+    gpu : GPU
+        What the plan is for.
+
+    Raises
+    ------
+    RefusalError
+        If the team cannot carry the loop after all.
+    """
+    if plan.team == "prefix":
+        return prefix_kernel(plan, by_value)
+    return step_kernel(plan, by_value, gpu.shared_per_block)
 
 
 # ---- what plans are made of ----
 
 
 def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPlan:
-    traffic = _traffic(loop.loop)
+    traffic = traffic_of(loop.loop)
     chosen = _on_tensor_cores(loop, shape, gpu)
     return KernelPlan(
         team=shape.kind,
@@ -344,11 +358,6 @@ def _notes(loop: Analysis, chosen: int, gpu: GPU) -> Iterator[str]:
         )
 
 
-def window(offsets: Collection[int]) -> int:
-    """Return how many rows of a sequence a thread keeps, so that each is read from memory once."""
-    return max(offsets) - min(offsets) + 1 if offsets else 0
-
-
 def _registers(loop: Analysis, ranks: int = 1) -> int:
     """Return the 32-bit registers that each of a lane's threads carries from step to step.
 
@@ -382,32 +391,3 @@ def _ahead(loop: Analysis) -> int:
     if not reads:
         return 1
     return 1 if loop.work() > MOST_AHEAD_OPS else 8 if reads == 1 else 4
-
-
-def _traffic(loop: Loop) -> Traffic:
-    once = sum(_bytes(s.init.type) for s in loop.states) + sum(_bytes(n.source.type) for n in loop.non_sequences)
-    per_step = 0
-    for s in loop.sequences:
-        row = _row_bytes(s.source.dtype, s.source.type.shape[1:])
-        per_step += row if s.reads else 0
-        once += (window(s.reads) - 1) * row if s.reads else 0
-    for result in loop.results:
-        if result.kind == "steps":
-            continue
-        value = loop.value_of(result.record)
-        row = _row_bytes(value.dtype, row_of(value))
-        if result.kind == "history":
-            per_step += row
-        elif result.kind == "last":
-            once += row * result.rows
-        else:
-            once += _bytes(result_type(loop, result))
-    return Traffic(once, per_step)
-
-
-def _bytes(type_: TensorType) -> int:
-    return _row_bytes(type_.dtype, type_.shape)
-
-
-def _row_bytes(dtype: str, shape: tuple[int | None, ...]) -> int:
-    return int(np.prod([n for n in shape if n is not None], dtype=np.int64)) * np.dtype(dtype).itemsize

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gpuscan.cuda.step.frame import Frame
+from gpuscan.cuda.step.struct import indented, method, one_line
 
 KERNEL_NAME = "gpuscan_lane_loop"
 
@@ -42,7 +43,7 @@ def assemble(frame: Frame, team_made: str) -> str:
     begin = [*shared, *frame.given.begin, *code.begin, *w.at_start]
     return "\n".join(
         [
-            f"// {_one_line(frame.plan.loop.title)}: {frame.plan.headline()}.",
+            f"// {one_line(frame.plan.loop.title)}: {frame.plan.headline()}.",
             '#include "base.cuh"',
             '#include "team.cuh"',
             *(['#include "tiled_grid.cuh"'] if team.width else []),
@@ -57,31 +58,31 @@ def assemble(frame: Frame, team_made: str) -> str:
             "struct Step {",
             "    // What one step reads of the sequences.",
             "    struct Row {",
-            *_indented(code.row, 2),
+            *indented(code.row, 2),
             "    };",
             "",
             "    // The kernel's parameters.",
-            *_indented([f"{text};" for text in declared], 1),
+            *indented([f"{text};" for text in declared], 1),
             "",
             "    // What this thread holds.",
             f"    {team.c_type()} team;",
             "    long long lane, steps;",
-            *_indented([*frame.given.fields, *code.fields, *w.held], 1),
+            *indented([*frame.given.fields, *code.fields, *w.held], 1),
             "",
-            *_method("void begin(long long which)", ["lane = which;", "steps = length;", *begin]),
+            *method("void begin(long long which)", ["lane = which;", "steps = length;", *begin]),
             "",
-            *_method("void read(long long t, Row& row)", code.read),
+            *method("void read(long long t, Row& row)", code.read),
             "",
-            *_method("bool advance(long long t, Row const& row)", [*shared, *code.advance]),
+            *method("bool advance(long long t, Row const& row)", [*shared, *code.advance]),
             "",
-            *_method("void finish()", [*shared, *code.finish]),
-            *(["", *_method("void total(bool idle)", [*shared, *code.total])] if code.total else []),
+            *method("void finish()", [*shared, *code.finish]),
+            *(["", *method("void total(bool idle)", [*shared, *code.total])] if code.total else []),
             "};",
             "",
             f'extern "C" __global__ void __launch_bounds__({team.block}, 1) {KERNEL_NAME}(',
             ",\n".join(f"    {text}" for text in declared) + ") {",
             f"    long long const {'index' if frame.plan.over_steps else 'lane'} = {_lane(team.kind)};",
-            *_indented(_main(frame, team_made), 1),
+            *indented(_main(frame, team_made), 1),
             "}",
             "",
         ]
@@ -97,7 +98,7 @@ def _main(frame: Frame, team_made: str) -> list[str]:
     if not frame.code.total:
         return ["if (lane >= lanes) return;", made, *run]
     # The threads of a block meet once more, those without a lane too.
-    return [made, "bool const idle = lane >= lanes;", "if (!idle) {", *_indented(run, 1), "}", "step.total(idle);"]
+    return [made, "bool const idle = lane >= lanes;", "if (!idle) {", *indented(run, 1), "}", "step.total(idle);"]
 
 
 def _lane(kind: str) -> str:
@@ -106,15 +107,3 @@ def _lane(kind: str) -> str:
     if kind == "warp":
         return "(blockIdx.x * (long long)blockDim.x + threadIdx.x) / 32"
     return "blockIdx.x" if kind == "block" else "0"
-
-
-def _one_line(title: str) -> str:
-    return title.encode("unicode_escape").decode()
-
-
-def _indented(lines: Sequence[str], depth: int) -> list[str]:
-    return ["    " * depth + line for line in lines]
-
-
-def _method(head: str, body: Sequence[str]) -> list[str]:
-    return [f"    __device__ __forceinline__ {head} {{", *_indented(body, 2), "    }"]

@@ -302,7 +302,7 @@ class _StepText:
         """Write what stores a value in a row of an array: one lane of those that share it, and one thread."""
         w = self.w
         shape, space = w.shape(value), w.space(value)
-        owner = condition + self._owner(value)
+        owner = condition + self.given.owner(value, self.w.random)
         if not space:
             if w.team.kind != "thread":
                 owner += "if (team.thread == 0) "
@@ -322,20 +322,6 @@ class _StepText:
             group.inside.append(f"{owner}{w.writing()}{target.read(w, at)} = {text};")
 
         w.within(space, write)
-
-    def _owner(self, value: Variable) -> str:
-        """Return the condition under which a lane writes a value: one lane of those that share it."""
-        sizes = self.plan.lanes.sizes if self.plan.lanes else ()
-        if value in self.w.random:
-            has: set[int | None] = set()
-        else:
-            has = set(self.w.lanes.of(value))
-        missing = [i for i, size in enumerate(sizes) if size != 1 and i not in has]
-        if not missing:
-            return ""
-        if len(missing) == sum(size != 1 for size in sizes):
-            return "if (lane == 0) "
-        return f"if ({' && '.join(f'{self.given.coordinate(i)} == 0' for i in missing)}) "
 
     def _finish(self) -> None:
         w, loop = self.w, self.loop

@@ -8,7 +8,7 @@ a team has all of their elements.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -79,6 +79,15 @@ class Lanes:
             1 if label is not None else size or 0
             for label, size in zip(self.of(variable), variable.type.shape, strict=True)
         )
+
+    def followed(self, nodes: Iterable[Apply]) -> Lanes:
+        """Return the same with the axes of what more nodes make, each node after those that it reads."""
+        labels = {v: list(axes) for v, axes in self.labels.items()}
+        for node in nodes:
+            for (x, before), (y, after) in aligned_axes(node) or ():
+                if x in labels:
+                    labels.setdefault(y, [None] * y.ndim)[after] = labels[x][before]
+        return Lanes(self.sizes, {v: tuple(axes) for v, axes in labels.items()}, self.mixed)
 
 
 def find_lanes(opened: InnerLoop, totals: tuple[Total, ...] = (), random: frozenset[Variable] = frozenset()) -> Lanes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from gpuscan.cuda.binding import Number, Origin
@@ -85,6 +86,17 @@ class Parameters:
         if key not in self.places:
             self.places[key] = (self._start(labels, sizes), self._row_size(labels, sizes))
         return self.places[key]
+
+    def owner(self, variable: Variable, random: Collection[Variable] = ()) -> str:
+        """Return the condition under which a lane writes a value: one lane of those that share it."""
+        has = set(() if variable in random else self.lanes.of(variable))
+        long = [i for i, size in enumerate(self.lanes.sizes) if size != 1]
+        missing = [i for i in long if i not in has]
+        if not missing:
+            return ""
+        if missing == long:
+            return "if (lane == 0) "
+        return f"if ({' && '.join(f'{self.coordinate(i)} == 0' for i in missing)}) "
 
     def _row_size(self, labels: tuple[int | None, ...], sizes: tuple[int, ...]) -> str:
         total = 1

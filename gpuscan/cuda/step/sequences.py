@@ -70,7 +70,7 @@ class Sequences:
             if self._is_staged(variable):
                 self._staged(s, offset, variable)
             else:
-                row = self.frame.row(array, variable, _row(start, "t", offset), variable)
+                row = self.frame.row(array, variable, step_row(start, "t", offset), variable)
                 self.w.values[variable] = row
 
     def _window(self, s: Sequence) -> None:
@@ -94,10 +94,10 @@ class Sequences:
         ahead = steps_ahead(self.frame.plan.ahead)
         self.frame.where[s.name] = f"rows read once from device memory, {ahead} of use{kept}"
         self.frame.code.row.append(f"{c_type} {member}{count};")
-        self.frame.code.read += self._loading(f"row.{member}", array, read, _row(start, "t", new))
+        self.frame.code.read += self._loading(f"row.{member}", array, read, step_row(start, "t", new))
         for offset in held.keys() - {new}:
             self.frame.code.fields.append(f"{c_type} {held[offset]}{count};")
-            loading = self._loading(held[offset], array, read, _row(start, "0", offset))
+            loading = self._loading(held[offset], array, read, step_row(start, "0", offset))
             self.frame.code.begin += ["if (length > 0) {", *(f"    {line}" for line in loading), "}"]
         self.shifts += _shifts(held, new, w.team.slots(space) if space else 0)
         for offset, variable in s.reads.items():
@@ -112,7 +112,7 @@ class Sequences:
             c_type, shape, space = w.c_type(variable), w.shape(variable), w.space(variable)
             member = w.names.unique(f"x_{s.name}_{offset}")
             self.frame.code.row.append(f"{c_type} {member}{f'[{w.team.slots(space)}]' if space else ''};")
-            self.frame.code.read += self._loading(f"row.{member}", array, variable, _row(start, "t", offset))
+            self.frame.code.read += self._loading(f"row.{member}", array, variable, step_row(start, "t", offset))
             own = f"row.{member}"
             w.values[variable] = Kept(variable, shape, own=own) if space else Text(own)
 
@@ -141,7 +141,7 @@ class Sequences:
         lines: list[str] = []
         with self.frame.into(lines):
             group = w.open_group(w.space(variable))
-            text = self.frame.load(array, variable, _row(start, "0", offset), spread(group.names, shape))
+            text = self.frame.load(array, variable, step_row(start, "0", offset), spread(group.names, shape))
             group.inside.append(w.publish(kept, group, text))
         w.lines += ["if (length > 0) {", *(f"    {line}" for line in lines), "}"]
 
@@ -158,7 +158,7 @@ class Sequences:
         lines: list[str] = []
         with self.frame.into(lines):
             group = w.open_group(space)
-            text = self.frame.load(array, variable, _row(start, "t + 1", offset), spread(group.names, shape))
+            text = self.frame.load(array, variable, step_row(start, "t + 1", offset), spread(group.names, shape))
             group.inside.append(f"{following}[{group.slot}] = {text};")
         w.lines += [*(f"    {line}" for line in lines), "}"]
         entry = Kept(None, shape, shared=ring, start=times("(int)((t + 1) % 2)", size), buffer=(ring, 0))
@@ -178,7 +178,7 @@ class Sequences:
         w.within(space_of(entry.shape), write)
 
 
-def _row(start: str, step: str, offset: int) -> str:
+def step_row(start: str, step: str, offset: int) -> str:
     """Return the expression of the row `offset` from a step's first; `start` is that of step 0, going backwards."""
     first = (f"{start} - ({step})" if " " in step else f"{start} - {step}") if start else step
     return plus(first, str(offset))

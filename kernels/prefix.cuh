@@ -1,0 +1,562 @@
+// Several threads along time carry each lane, where lanes are too few to fill a GPU: for states whose steps can be
+// composed before the state is known.
+//
+// Time is cut into tiles of THREADS / LANES * STEPS steps of LANES lanes; a block takes the next tile by a counter, so
+// that whoever waits for an earlier tile waits for one that some block has begun, and no cooperative launch is needed.
+// Of a tile every thread composes STEPS steps of one lane, the block composes those, and the state that enters the tile
+// is found by looking back (Merrill and Garland, "Single-pass parallel prefix scan with decoupled look-back", 2016):
+// each tile publishes the composition of its steps as soon as it has it, and the state that leaves it as soon as it
+// knows the one that enters it. With the state before its own steps each thread then runs the step as it is. Thus
+// inputs are read and results written once, as in a serial loop.
+//
+// A state moves over a tile that another block has composed exactly as that block moves it, whatever has been published
+// when it looks: a run repeats to the last bit.
+//
+// Composing can go wrong where the serial loop does not: factors overflow where the state is 0, and where they grow,
+// digits of a state that stays small are lost. A tile whose compositions are not safe(), or that a state enters that its
+// composition does not take (infinity times a factor that has become 0), goes step by step, one thread after the
+// other: no slower than one thread would be, and exactly what the serial loop does.
+//
+// The generated struct Step supplies, for the lane it was begun with:
+//   struct Row, State, Kept             what a step reads of the sequences, carries, and has to be written
+//   Stages                              Stages<Maps<Part<&State::x, Affine<float>>, ...>, ...>: maps that need no state
+//                                       but those of earlier stages
+//   words                               the words that all maps and states take together
+//   void begin(long long lane)          loads what does not change
+//   State initial()                     loads the initial state
+//   void read(long long t, Row&)        loads the rows of step t
+//   void put(int slot, Row), get(...)   move rows, and what is kept, to and from shared memory
+//   void compose(Row, State&, Maps&)    makes the maps of one stage for one step, and moves states of earlier stages on
+//   void advance(Row, State&, Kept&)    computes a step
+//   void write(long long t, Kept)       writes what is kept of step t
+//   void finish(State)                  writes the final values
+#pragma once
+#include "numbers.cuh"
+
+namespace gs {
+
+// ---- maps: what some steps do to a state. then() is this map and a later one after it. pack() and unpack() are for
+// other threads; a state is handed on as it was composed, not rounded to its own type
+
+// What maps of a state are composed in: sums of float32 lose nothing by being taken in another order.
+template <class T>
+struct Wide {
+    using Type = T;
+};
+template <>
+struct Wide<float> {
+    using Type = double;
+};
+
+// By how much a composed factor may grow before digits are lost that the serial loop keeps.
+constexpr double MOST_GROWTH = 1048576.0;
+
+template <class T>
+struct Affine {  // scale * state + offset
+    using Number = typename Wide<T>::Type;
+    static constexpr int words = 2;
+    Number scale, offset;
+    __device__ __forceinline__ Affine then(Affine const& later) const {
+        return {Number(later.scale * scale), Number(later.scale * offset + later.offset)};
+    }
+    __device__ __forceinline__ Number of(Number state) const { return Number(scale * state + offset); }
+    __device__ __forceinline__ bool safe() const {
+        if constexpr (IsFloat<T>::value) return fabs(scale) <= MOST_GROWTH && is_finite(offset);
+        else return true;
+    }
+    __device__ __forceinline__ bool takes(Number state) const {
+        if constexpr (IsFloat<T>::value) return is_finite(state);
+        else return true;
+    }
+    __device__ __forceinline__ void pack(unsigned long long* to) const {
+        to[0] = word_of(scale);
+        to[1] = word_of(offset);
+    }
+    __device__ __forceinline__ void unpack(unsigned long long const* from) {
+        scale = from_word<Number>(from[0]);
+        offset = from_word<Number>(from[1]);
+    }
+};
+
+// A map of one number that an operation combines with another, or with a state.
+template <class T, class Operation>
+struct Fold {
+    using Number = typename Operation::template Number<T>;
+    static constexpr int words = 1;
+    Number operand;
+    __device__ __forceinline__ Fold then(Fold const& later) const {
+        return {Number(Operation::of(operand, later.operand))};
+    }
+    __device__ __forceinline__ Number of(Number state) const { return Number(Operation::of(state, operand)); }
+    __device__ __forceinline__ bool safe() const { return Operation::safe(operand); }
+    __device__ __forceinline__ bool takes(Number state) const { return Operation::takes(state); }
+    __device__ __forceinline__ void pack(unsigned long long* to) const { to[0] = word_of(operand); }
+    __device__ __forceinline__ void unpack(unsigned long long const* from) { operand = from_word<Number>(from[0]); }
+};
+
+// An operation that is as right on operands in any grouping as it is on the state.
+struct Harmless {
+    template <class T>
+    using Number = T;
+    template <class T>
+    static __device__ __forceinline__ bool safe(T) { return true; }
+    template <class T>
+    static __device__ __forceinline__ bool takes(T) { return true; }
+};
+struct Rounding : Harmless {
+    template <class T>
+    using Number = typename Wide<T>::Type;
+};
+struct Summing : Rounding {  // of numbers that overflow together, but not with the state
+    template <class T>
+    static __device__ __forceinline__ T of(T earlier, T later) { return T(earlier + later); }
+    template <class T>
+    static __device__ __forceinline__ bool safe(T x) {
+        if constexpr (IsFloat<T>::value) return is_finite(x);
+        else return true;
+    }
+};
+struct Multiplying : Rounding {  // likewise, and of numbers that vanish together
+    template <class T>
+    static __device__ __forceinline__ T of(T earlier, T later) { return T(earlier * later); }
+    template <class T>
+    static __device__ __forceinline__ bool safe(T x) {
+        if constexpr (IsFloat<T>::value) return fabs(x) >= 1e-300 && fabs(x) <= 1e300;
+        else return true;
+    }
+    template <class T>
+    static __device__ __forceinline__ bool takes(T state) {
+        if constexpr (IsFloat<T>::value) return is_finite(state);
+        else return true;
+    }
+};
+struct Replacing : Rounding {
+    template <class T>
+    static __device__ __forceinline__ T of(T, T later) { return later; }
+};
+
+// The map of the state's field FIELD.
+template <auto FIELD, class Map>
+struct Part {
+    using Number = typename Map::Number;
+    static constexpr int words = Map::words;
+    Map map;
+    __device__ __forceinline__ unsigned long long of(unsigned long long state) const {
+        return word_of(map.of(from_word<Number>(state)));
+    }
+    __device__ __forceinline__ bool takes(unsigned long long state) const {
+        return map.takes(from_word<Number>(state));
+    }
+    template <class State>
+    static __device__ __forceinline__ unsigned long long pack_state(State const& state) {
+        return word_of(Number(state.*FIELD));
+    }
+    template <class State>
+    static __device__ __forceinline__ void unpack_state(State& state, unsigned long long word) {
+        assign(state.*FIELD, from_word<Number>(word));
+    }
+    template <class T>
+    static __device__ __forceinline__ void assign(T& to, Number from) { to = T(from); }
+};
+
+// The maps of the states of one stage.
+template <class... Parts>
+struct Maps : Parts... {
+    static constexpr int map_words = (0 + ... + Parts::words);
+    static constexpr int state_words = sizeof...(Parts);
+
+    __device__ __forceinline__ Maps then(Maps const& later) const {
+        return {Parts{Parts::map.then(later.Parts::map)}...};
+    }
+    __device__ __forceinline__ bool safe() const { return (true && ... && Parts::map.safe()); }
+    __device__ __forceinline__ bool takes(unsigned long long const* states) const {
+        int at = 0;
+        return (true && ... && Parts::takes(states[at++]));
+    }
+    __device__ __forceinline__ void apply(unsigned long long* states) const {
+        int at = 0;
+        ((states[at] = Parts::of(states[at]), ++at), ...);
+    }
+    __device__ __forceinline__ void pack(unsigned long long* to) const {
+        int at = 0;
+        ((Parts::map.pack(to + at), at += Parts::words), ...);
+    }
+    __device__ __forceinline__ void unpack(unsigned long long const* from) {
+        int at = 0;
+        ((Parts::map.unpack(from + at), at += Parts::words), ...);
+    }
+    template <class State>
+    static __device__ __forceinline__ void pack_state(State const& state, unsigned long long* to) {
+        int at = 0;
+        ((to[at++] = Parts::pack_state(state)), ...);
+    }
+    template <class State>
+    static __device__ __forceinline__ void unpack_state(State& state, unsigned long long const* from) {
+        int at = 0;
+        (Parts::unpack_state(state, from[at++]), ...);
+    }
+    __device__ __forceinline__ Maps from_thread(int thread) const {  // of the same warp
+        unsigned long long words[map_words];
+        pack(words);
+#pragma unroll
+        for (int i = 0; i < map_words; ++i) words[i] = __shfl_sync(0xffffffffu, words[i], thread);
+        Maps theirs;
+        theirs.unpack(words);
+        return theirs;
+    }
+};
+
+template <class... Numbers>
+constexpr __device__ int largest(int first, Numbers... rest) {
+    int most = first;
+    ((most = rest > most ? rest : most), ...);
+    return most;
+}
+
+template <class... AllMaps>
+struct Stages {
+    static constexpr int count = sizeof...(AllMaps);
+    static constexpr int most_map_words = largest(1, AllMaps::map_words...);
+    static constexpr int most_state_words = largest(1, AllMaps::state_words...);
+};
+
+// ---- one block's work on a tile
+
+template <class Step, int THREADS, int STEPS, int LANES>
+struct PrefixTile {
+    using Row = typename Step::Row;
+    using State = typename Step::State;
+    using Kept = typename Step::Kept;
+    using Word = unsigned long long;
+
+    // What a tile has published.
+    static constexpr unsigned int NOTHING = 0, MAPS = 1, STATE = 2;
+    static constexpr int WARPS = THREADS / 32;
+    static constexpr int ALONG = THREADS / LANES;  // threads along time
+    static constexpr int SPAN = ALONG * STEPS;     // steps of a tile
+    static constexpr int TILES_AT_ONCE = 32 / LANES;
+    static constexpr int IN_FLIGHT = 5;  // loads of a thread that are under way at once
+    static constexpr unsigned int ALL = 0xffffffffu;
+
+    Step& step;
+    long long length, groups, chunk, group;
+    Global<unsigned int> progress;
+    Global<Word> published;
+    Shared<Word> totals, relay;
+    Shared<unsigned int> taken;
+    bool lane_exists;
+    int thread, lane, along, in_warp, warp;
+    long long begin, first;  // first step of the tile, and of this thread's
+    State entering;          // before this thread's first step, for the stages that are solved
+
+    __device__ __forceinline__ int slot(int in_tile) const { return in_tile * LANES + lane; }
+    __device__ __forceinline__ int steps() const {
+        long long const left = lane_exists ? length - first : 0;
+        return left < 0 ? 0 : left < STEPS ? int(left) : STEPS;
+    }
+
+    // Neighbouring threads load neighbouring elements, and take their own steps out of shared memory.
+    __device__ __forceinline__ void load() {
+        for (int from = 0; from < STEPS; from += IN_FLIGHT) {
+            Row rows[IN_FLIGHT];
+#pragma unroll
+            for (int i = 0; i < IN_FLIGHT; ++i) {
+                int const in_tile = (from + i) * ALONG + along;
+                if (from + i < STEPS && lane_exists && begin + in_tile < length) step.read(begin + in_tile, rows[i]);
+            }
+#pragma unroll
+            for (int i = 0; i < IN_FLIGHT; ++i) {
+                if (from + i < STEPS) step.put(slot((from + i) * ALONG + along), rows[i]);
+            }
+        }
+        __syncthreads();
+    }
+
+    __device__ __forceinline__ void write() {
+        __syncthreads();
+#pragma unroll 5
+        for (int i = 0; i < STEPS; ++i) {
+            int const in_tile = i * ALONG + along;
+            if (lane_exists && begin + in_tile < length) {
+                Kept kept;
+                step.get(slot(in_tile), kept);
+                step.write(begin + in_tile, kept);
+            }
+        }
+    }
+
+    // With the state before them known, the steps of this thread as they are.
+    template <bool KEEP>
+    __device__ __forceinline__ void run(State& state) {
+        int const count = steps();
+        for (int i = 0; i < count; ++i) {
+            int const at = slot(along * STEPS + i);
+            Row row;
+            Kept kept;
+            step.get(at, row);
+            step.advance(row, state, kept);
+            if constexpr (KEEP) step.put(at, kept);
+        }
+    }
+
+    // ---- one stage
+
+    template <class Maps>
+    __device__ __forceinline__ void solve(int stage, int at) {
+        Maps const mine = composed<Maps>();
+        bool any;
+        Maps before = before_mine(mine, any);
+        Maps const through = any ? before.then(mine) : mine;
+        bool const plain = __syncthreads_and(steps() == 0 || through.safe());
+        if (warp == WARPS - 1) {
+            Maps const total = through.from_thread(32 - LANES + lane);
+            Word states[Maps::state_words];
+            Maps::pack_state(entering, states);
+            if (chunk > 0) {
+                if (plain) publish_maps(total, stage, at);
+                look_back<Maps>(states, stage, at);
+            }
+            bool const takes = plain && __all_sync(ALL, !lane_exists || total.takes(states));
+            if (in_warp < LANES) pass<Maps>(states);
+            if (in_warp == 0) taken[0] = takes;
+            if (takes) {
+                total.apply(states);
+                publish_states<Maps>(states, stage, at);
+            }
+        }
+        __syncthreads();
+        unsigned int const in_parallel = taken[0];
+        Word states[Maps::state_words];
+        if (in_parallel) {
+            receive<Maps>(states);
+            if (any) before.apply(states);
+            Maps::unpack_state(entering, states);
+            return;
+        }
+        for (int turn = 0; turn < ALONG; ++turn) {
+            if (turn == along) {
+                receive<Maps>(states);
+                Maps::unpack_state(entering, states);
+                State state = entering;
+                run<false>(state);
+                Maps::pack_state(state, states);
+                pass<Maps>(states);
+            }
+            __syncthreads();
+        }
+        if (warp == WARPS - 1) {
+            receive<Maps>(states);
+            publish_states<Maps>(states, stage, at);
+        }
+    }
+
+    // This thread's steps as one map.
+    template <class Maps>
+    __device__ __forceinline__ Maps composed() {
+        Maps all{};
+        State state = entering;
+        int const count = steps();
+        for (int i = 0; i < count; ++i) {
+            Row row;
+            step.get(slot(along * STEPS + i), row);
+            Maps now;
+            step.compose(row, state, now);
+            all = i ? all.then(now) : now;
+        }
+        return all;
+    }
+
+    // The steps of the tile before this thread's, as one map; `any` says whether there are some.
+    template <class Maps>
+    __device__ __forceinline__ Maps before_mine(Maps const& mine, bool& any) {
+        Maps inclusive = mine;
+        for (int distance = LANES; distance < 32; distance *= 2) {
+            Maps const earlier = inclusive.from_thread((in_warp - distance) & 31);
+            if (in_warp >= distance) inclusive = earlier.then(inclusive);
+        }
+        Word words[Maps::map_words];
+        if (in_warp >= 32 - LANES) {
+            inclusive.pack(words);
+            for (int i = 0; i < Maps::map_words; ++i) totals[(warp * Maps::map_words + i) * LANES + lane] = words[i];
+        }
+        __syncthreads();
+        Maps before{};
+        any = false;
+        for (int earlier = 0; earlier < warp; ++earlier) {
+            for (int i = 0; i < Maps::map_words; ++i) {
+                words[i] = totals[(earlier * Maps::map_words + i) * LANES + lane];
+            }
+            Maps theirs;
+            theirs.unpack(words);
+            before = any ? before.then(theirs) : theirs;
+            any = true;
+        }
+        Maps const in_my_warp = inclusive.from_thread((in_warp - LANES) & 31);
+        if (in_warp >= LANES) {
+            before = any ? before.then(in_my_warp) : in_my_warp;
+            any = true;
+        }
+        return before;
+    }
+
+    // ---- from thread to thread of one lane
+
+    template <class Maps>
+    __device__ __forceinline__ void pass(Word const* states) {
+        for (int i = 0; i < Maps::state_words; ++i) relay[i * LANES + lane] = states[i];
+    }
+    template <class Maps>
+    __device__ __forceinline__ void receive(Word* states) {
+        for (int i = 0; i < Maps::state_words; ++i) states[i] = relay[i * LANES + lane];
+    }
+
+    // ---- from tile to tile: one warp of a block, all its threads together
+
+    __device__ __forceinline__ Global<unsigned int> flag(long long which, int stage) {
+        return progress + (1 + (which * groups + group) * Step::Stages::count + stage);
+    }
+    __device__ __forceinline__ long long place(long long which, int word) {
+        return ((which * groups + group) * Step::words + word) * LANES + lane;
+    }
+    template <class Maps>
+    __device__ __forceinline__ void publish_maps(Maps const& total, int stage, int at) {
+        Word words[Maps::map_words];
+        total.pack(words);
+        if (in_warp < LANES) {
+            for (int i = 0; i < Maps::map_words; ++i) gpuscan_store_relaxed(published + place(chunk, at + i), words[i]);
+        }
+        __syncwarp();
+        if (in_warp == 0) gpuscan_store_release(flag(chunk, stage), MAPS);
+    }
+    template <class Maps>
+    __device__ __forceinline__ void publish_states(Word const* states, int stage, int at) {
+        if (in_warp < LANES) {
+            for (int i = 0; i < Maps::state_words; ++i) {
+                gpuscan_store_relaxed(published + place(chunk, at + Maps::map_words + i), states[i]);
+            }
+        }
+        __syncwarp();
+        if (in_warp == 0) gpuscan_store_release(flag(chunk, stage), STATE);
+    }
+    template <class Maps>
+    __device__ __forceinline__ void load_states(long long which, Word* states, int at) {
+        for (int i = 0; i < Maps::state_words; ++i) {
+            states[i] = gpuscan_load_relaxed(published + place(which, at + Maps::map_words + i));
+        }
+    }
+    template <class Maps>
+    __device__ __forceinline__ Maps load_maps(long long which, int at) {
+        Word words[Maps::map_words];
+        for (int i = 0; i < Maps::map_words; ++i) words[i] = gpuscan_load_relaxed(published + place(which, at + i));
+        Maps maps;
+        maps.unpack(words);
+        return maps;
+    }
+
+    // The states that enter this tile.
+    template <class Maps>
+    __device__ __forceinline__ void look_back(Word* states, int stage, int at) {
+        // Loads take as long as some hundred clocks of moving states on, so several are under way for each thread.
+        constexpr int LOADS = Maps::map_words <= 2 ? 4 : Maps::map_words <= 4 ? 2 : 1;
+        constexpr int WINDOW = LOADS * TILES_AT_ONCE;
+        long long const from = last_known(stage);
+        load_states<Maps>(from, states, at);
+        for (long long which = from + 1; which < chunk; which += WINDOW) {
+            int const count = chunk - which < WINDOW ? int(chunk - which) : WINDOW;
+            Maps loaded[LOADS];
+#pragma unroll
+            for (int load = 0; load < LOADS; ++load) {
+                int const mine = load * TILES_AT_ONCE + in_warp / LANES;
+                if (mine < count) loaded[load] = load_maps<Maps>(which + mine, at);
+            }
+            bool takes = true;
+#pragma unroll
+            for (int load = 0; load < LOADS; ++load) {
+#pragma unroll 4
+                for (int i = 0; i < TILES_AT_ONCE; ++i) {
+                    if (load * TILES_AT_ONCE + i >= count) break;
+                    Maps const theirs = loaded[load].from_thread(i * LANES + lane);
+                    takes = takes && theirs.takes(states);
+                    theirs.apply(states);
+                }
+            }
+            if (!__all_sync(ALL, !lane_exists || takes)) {  // a tile of these goes step by step
+                while (gpuscan_load_acquire(flag(which + count - 1, stage)) != STATE) gpuscan_pause();
+                load_states<Maps>(which + count - 1, states, at);
+            }
+        }
+    }
+
+    // The last tile whose leaving state is published, once all after it have published their maps.
+    __device__ __forceinline__ long long last_known(int stage) {
+        for (long long last = chunk - 1;;) {
+            long long const which = last - in_warp;
+            unsigned int const found = which >= 0 ? gpuscan_load_acquire(flag(which, stage)) : NOTHING;
+            unsigned int const ends = __ballot_sync(ALL, found == STATE), there = __ballot_sync(ALL, found != NOTHING);
+            int const nearest = ends ? __ffs(int(ends)) - 1 : 32;
+            unsigned int const nearer = ends ? (1u << nearest) - 1 : ALL;
+            if ((there & nearer) != nearer) gpuscan_pause();
+            else if (!ends) last -= 32;
+            else {
+                __syncwarp();  // what one thread has seen published is so for all
+                return last - nearest;
+            }
+        }
+    }
+
+    template <class... AllMaps>
+    __device__ __forceinline__ void solve_all(Stages<AllMaps...>) {
+        int stage = 0, at = 0;
+        ((solve<AllMaps>(stage, at), ++stage, at += AllMaps::map_words + AllMaps::state_words), ...);
+    }
+};
+
+// ---- the whole loop
+
+// `progress` is zero at first: the counter of tiles begun, then what each stage of each tile has published.
+template <int THREADS, int STEPS, int LANES, class Step>
+__device__ __forceinline__ void prefix_loop(Step& step, long long lanes, long long length,
+                                            Global<unsigned int> progress, Global<unsigned long long> published) {
+    using Tile = PrefixTile<Step, THREADS, STEPS, LANES>;
+    using Stages = typename Step::Stages;
+    GPUSCAN_SHARED(unsigned long long, totals, Tile::WARPS * Stages::most_map_words * LANES);
+    GPUSCAN_SHARED(unsigned long long, relay, Stages::most_state_words * LANES);
+    GPUSCAN_SHARED(unsigned int, taken, 1);
+    GPUSCAN_SHARED(unsigned int, next, 1);
+    int const thread = threadIdx.x;
+    if (length == 0) {
+        for (long long lane = blockIdx.x * (long long)THREADS + thread; lane < lanes;
+             lane += gridDim.x * (long long)THREADS) {
+            step.begin(lane);
+            step.finish(step.initial());
+        }
+        return;
+    }
+    long long const groups = (lanes + LANES - 1) / LANES;
+    long long const tiles = (length + Tile::SPAN - 1) / Tile::SPAN * groups;
+    for (;;) {
+        __syncthreads();  // no thread needs the last tile's shared memory any more
+        if (thread == 0) next[0] = atomicAdd(progress, 1u);
+        __syncthreads();
+        unsigned int const tile = next[0];
+        if (tile >= tiles) return;
+        int const lane = thread % LANES, along = thread / LANES;
+        long long const chunk = tile / groups, group = tile % groups, begin = chunk * Tile::SPAN;
+        bool const lane_exists = group * LANES + lane < lanes;
+        typename Step::State initial{};
+        if (lane_exists) {
+            step.begin(group * LANES + lane);
+            initial = step.initial();
+        }
+        Tile of{step,  length, groups, chunk,       group,  progress, published, totals,      relay,
+                taken, lane_exists, thread, lane,   along,  thread % 32, thread / 32, begin,
+                begin + along * STEPS, initial};
+        of.load();
+        of.solve_all(Stages{});
+        of.template run<true>(of.entering);
+        if (of.steps() > 0 && of.first + STEPS >= length) step.finish(of.entering);
+        of.write();
+    }
+}
+
+}  // namespace gs
