@@ -21,8 +21,13 @@ by_name = pytest.mark.parametrize("name", [w.name for w in WORKLOADS])
 FROM_HOST = {"newton gradient scan[backward]": "depends on values"}
 """Loops that the host drives, and why."""
 
-SPILL = {"gru gradient scan[backward]", "kalman gradient scan[backward]"}
-"""Gradients that do not quite fit their registers; no other team is as fast."""
+SPILL = {
+    *(f"linear_recurrence {loop}" for loop in ("forward scan", "gradient scan", "gradient scan[backward]")),
+    *(f"linear_recurrence_gradient forward {loop}" for loop in ("scan", "scan[backward]")),
+    "gru gradient scan[backward]",
+    "kalman gradient scan[backward]",
+}
+"""Loops that do not quite fit their registers; no other team is as fast."""
 
 
 @by_name
