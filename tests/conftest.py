@@ -15,7 +15,8 @@ from gpuscan.cuda.launch import compile_kernel, gpu_count
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 
-compiled_for: list[str] = [*ARCHITECTURES]  # by the test that runs
+# Of the test that runs. All kernels of all tests for all architectures would take most of the tests' time.
+compiled_for: list[str] = ["sm_90"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,15 +66,15 @@ def device(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def architectures(request: pytest.FixtureRequest) -> None:
     """Say what NVRTC compiles the kernels of a test for."""
-    compiled_for[:] = ["sm_90"] if request.node.get_closest_marker("hopper") else ARCHITECTURES
+    compiled_for[:] = ARCHITECTURES if request.node.get_closest_marker("every_architecture") else ["sm_90"]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nvrtc_compiles_what_the_emulator_runs(kernel_cache: None) -> Iterator[None]:
     """Compile every kernel that a test runs on the emulator with NVRTC as well, where it is installed.
 
-    The emulator compiles the same text as C++; this shows that it is CUDA C++ for all the architectures, or for Hopper
-    where a test with many kernels is marked so.
+    The emulator compiles the same text as C++; this shows that it is CUDA C++, for all the architectures
+    where a test is marked so.
     """
     try:
         from cupy.cuda import nvrtc  # noqa: F401  # installed, and its library found

@@ -45,7 +45,7 @@ from gpuscan.host.writer import ScanWriter
 from gpuscan.loop import Loop, Result, open_loop
 from gpuscan.loop.segments import explain_segments
 
-MOST_SPILLED = 256
+MOST_SPILLED = 1024
 """Bytes of registers stored and loaded, in a kernel's text, up to which a plan is kept: some lie outside its loop."""
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -171,7 +171,7 @@ class LoopRunner:
 
     def explain(self) -> Iterator[str]:
         """Yield lines about the plan of the last call, or where shapes suffice without a call, of any."""
-        planned = self._last() or self._static()
+        planned = self._last() or self.static()
         if planned is not None:
             plan, bound = planned
             yield from plan.explain()
@@ -192,8 +192,8 @@ class LoopRunner:
         last = list(self.prepared.values())[-1]
         return last.plan, last.bound
 
-    def _static(self) -> tuple[KernelPlan, BoundKernel | None] | None:
-        """Return the plan of any call, where shapes are known without one."""
+    def static(self) -> tuple[KernelPlan, BoundKernel | None] | None:
+        """Return the plan and the kernel of any call, where shapes are known without one."""
         loop = static_loop(self.node)
         return None if loop is None else self._planned(loop)
 

@@ -9,7 +9,7 @@ from typing import final
 
 from gpuscan.config import config
 from gpuscan.cuda.binding import BoundKernel, Place
-from gpuscan.cuda.costs import cheaper_team, host_seconds, step_work
+from gpuscan.cuda.costs import cheaper_team, host_seconds, on_chip_bytes, step_work
 from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan, seconds_text
@@ -26,7 +26,7 @@ from gpuscan.graph import Apply
 from gpuscan.loop import Loop
 from gpuscan.tensor.products import MatMul
 
-MOST_REGISTERS_PER_LANE = 96
+MOST_REGISTERS_PER_LANE = 160
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
 step's own temporaries and addresses need some."""
 
@@ -220,12 +220,13 @@ class HostTeam(Strategy):
 
 
 def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
-    """Whether products so large that only the grid has room for them are better left to cuBLAS."""
-    if plans[0].team != "grid":
+    """Whether products whose fixed side has no room on chip are better left to cuBLAS."""
+    work = step_work(loop)
+    if plans[0].team != "grid" or work.weight_bytes <= on_chip_bytes(gpu):
         return False
     if plans[0].on_tensor_cores:
-        return host_seconds(step_work(loop), gpu) < _seconds(plans[0])
-    return cheaper_team(step_work(loop), gpu) == "host"
+        return host_seconds(work, gpu) < _seconds(plans[0])
+    return cheaper_team(work, gpu) == "host"
 
 
 STRATEGIES: tuple[Strategy, ...] = (PrefixTeam(), ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())
@@ -273,8 +274,10 @@ def _seconds(plan: KernelPlan) -> float:
 
 def _slower(plan: KernelPlan, chosen: KernelPlan) -> str:
     assert plan.estimate is not None
-    if chosen.estimate is None or chosen.team == config.strategy:
+    if chosen.team == config.strategy:
         return f"config.strategy asks for {config.strategy}"
+    if chosen.estimate is None:
+        return f"a step would take {seconds_text(plan.estimate.seconds)}; cuBLAS takes less time for its products"
     return (
         f"a step would take {seconds_text(plan.estimate.seconds)} where {chosen.team} takes "
         f"{seconds_text(chosen.estimate.seconds)}"

@@ -11,12 +11,21 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 
-from gpuscan.cuda import emulator
-from gpuscan.cuda.gpu import KNOWN_GPUS
+from gpuscan.cuda import emulator, runner, strategies
+from gpuscan.cuda.gpu import GPU, KNOWN_GPUS
 from gpuscan.cuda.kernel import Kernel, Launcher
+from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.random import RandomBlocks
+from gpuscan.graph import sorted_nodes
 from gpuscan.host import NUMPY
+from gpuscan.loop import Loop
+from gpuscan.tensor.guards import SpecifyShape
+from gpuscan.tensor.pointwise import Cast, Pointwise
+from gpuscan.tensor.random.draw import Draw
+from gpuscan.tensor.reduction import SumTo
+from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle
 
 
 class Recording:
@@ -310,3 +319,19 @@ class StandIn:
             self.launches += 1
 
         return run
+
+
+POINTWISE_STEPS = (Pointwise, Cast, Draw, DimShuffle, BroadcastTo, SpecifyShape, Dim, SumTo)
+
+
+def keep_kernels_pointwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the host drive every loop whose step is more than pointwise, so that what it does then can be tested."""
+    all_choices = strategies.choices
+
+    def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
+        nodes = sorted_nodes(loop.outputs, loop.reads)
+        pointwise = loop.stop is None and all(isinstance(node.op, POINTWISE_STEPS) for node in nodes)
+        return (plan for plan in all_choices(loop, gpu) if pointwise or plan.team == "host")
+
+    monkeypatch.setattr(strategies, "choices", choices)
+    monkeypatch.setattr(runner, "choices", choices)

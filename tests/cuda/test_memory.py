@@ -12,7 +12,7 @@ import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.cuda.device import Emulator
 from gpuscan.cuda.memory import readable
-from tests.cuda.stand_in import StandIn
+from tests.cuda.stand_in import StandIn, keep_kernels_pointwise
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def test_advice_is_about_what_the_loop_has(device: StandIn) -> None:
 
 
 def test_steps_that_the_host_drives(device: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_kernels_pointwise(monkeypatch)
     x, w = gt.matrix("x"), gt.matrix("w")
     out, _ = gs.scan(lambda row, h, w: gt.tanh(h @ w) + row, x, gt.zeros_like(x[0]), w, name="rnn")
     lookup = type(device.arrays).lookup
@@ -76,7 +77,8 @@ def test_steps_that_the_host_drives(device: StandIn, monkeypatch: pytest.MonkeyP
             f(np.ones((20, 3)), np.ones((3, 3)))
 
 
-def test_a_loop_inside_speaks_for_itself(device: StandIn) -> None:
+def test_a_loop_inside_speaks_for_itself(device: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_kernels_pointwise(monkeypatch)
     x, w = gt.matrix("x"), gt.matrix("w")
 
     def step(row: Any, w: Any) -> Any:

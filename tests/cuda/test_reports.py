@@ -131,7 +131,7 @@ class TestARunner:
 
     @pytest.fixture
     def checked(self, monkeypatch: pytest.MonkeyPatch) -> gs.Function:
-        def kernel(plan: KernelPlan, by_value: frozenset[str]) -> BoundKernel:
+        def kernel(plan: KernelPlan, by_value: frozenset[str], shared_bytes: int) -> BoundKernel:
             names = [plan.loop.sequences[0].name, plan.loop.states[0].name]
             origins: tuple[Origin, ...] = (
                 *(Source(name) for name in names),
@@ -143,7 +143,7 @@ class TestARunner:
             message = Failure(AssertionError, "must be positive (asserted at model.py:7)")
             return BoundKernel(CHECKED_SUM, origins, plan.grid, plan.block, messages=(message,))
 
-        monkeypatch.setattr("gpuscan.cuda.runner.thread_kernel", kernel)
+        monkeypatch.setattr("gpuscan.cuda.runner.step_kernel", kernel)
         x, count = gt.matrix("x"), gs.shared(0, "count")
         out, _ = gs.scan(lambda row, s: s + row, x, gt.zeros(3), name="sum")
         self.count = count

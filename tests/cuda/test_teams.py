@@ -91,13 +91,13 @@ def assert_carried(plan: KernelPlan, team: str) -> None:
 
 @pytest.mark.parametrize("team", TEAMS)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in EVERYWHERE else pytest.mark.hopper) for name in PROGRAMS]
+    "name",
+    [pytest.param(name, marks=pytest.mark.every_architecture if name in EVERYWHERE else []) for name in PROGRAMS],
 )
 def test_programs(name: str, team: str) -> None:
     check(name, team)
 
 
-@pytest.mark.hopper
 @pytest.mark.parametrize(
     ("name", "team"),
     # Two teams each, all of them in turn.
@@ -111,7 +111,6 @@ def test_gradients(name: str, team: str) -> None:
     check(f"gradient of {name}", team)
 
 
-@pytest.mark.hopper
 @settings(**OPTIONS, max_examples=24)
 @given(STEPS, st.sampled_from(TEAMS))
 def test_random_steps(step: RandomStep, team: str) -> None:
@@ -124,7 +123,6 @@ def test_random_steps(step: RandomStep, team: str) -> None:
         assert_carried(plan, team)
 
 
-@pytest.mark.hopper
 @settings(**OPTIONS, max_examples=10)
 @given(STEPS, st.sampled_from(TEAMS))
 def test_gradients_of_random_steps(step: RandomStep, team: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from gpuscan.control import GraphCall, IfElse, open_branches
 from gpuscan.cuda.step.push_slices import push_slices
-from gpuscan.graph import Apply, Variable, sorted_nodes, substitute
+from gpuscan.graph import Apply, Constant, Variable, leaves, sorted_nodes, substitute
 from gpuscan.loop import Loop, Scan, open_loop
 from gpuscan.tensor.guards import SpecifyShape
 from gpuscan.tensor.random.draw import Draw
@@ -56,10 +58,26 @@ class InnerLoop:
 
 def opened(loop: Loop) -> InnerLoop:
     """Return a loop with everything inside its step opened, loops inside it too."""
-    outputs = push_slices(_called(loop.outputs, loop.reads), loop.reads)
+    outputs = push_slices(_sized(_called(loop.outputs, loop.reads), loop.reads), loop.reads)
     inside = dict(zip(loop.outputs, outputs, strict=True))
-    loop = loop.replaced({old: new for old, new in inside.items() if old is not new})
+    loop = _read_only(loop.replaced({old: new for old, new in inside.items() if old is not new}))
     return InnerLoop(loop, _body(loop.outputs, loop.reads))
+
+
+def _sized(outputs: Sequence[Variable], given: Collection[Variable]) -> list[Variable]:
+    """Return `outputs` with constants for the sizes that are known, so that no array is there for its size alone."""
+    sizes = [v for node in sorted_nodes(outputs, given) for v in node.outputs if v.known is not None]
+    return substitute(outputs, {v: Constant(np.asarray(v.known, v.dtype)) for v in sizes})
+
+
+def _read_only(loop: Loop) -> Loop:
+    """Return a loop without the reads of sequences and without the non-sequences that its step has no use for."""
+    read = set(leaves(loop.outputs))
+    return replace(
+        loop,
+        sequences=tuple(replace(s, reads={k: v for k, v in s.reads.items() if v in read}) for s in loop.sequences),
+        non_sequences=tuple(n for n in loop.non_sequences if n.read in read),
+    )
 
 
 def _body(outputs: Sequence[Variable], given: Collection[Variable]) -> Body:
