@@ -328,10 +328,10 @@ def keep_kernels_pointwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the host drive every loop whose step is more than pointwise, so that what it does then can be tested."""
     all_choices = strategies.choices
 
-    def choices(loop: Loop, gpu: GPU) -> Iterator[KernelPlan]:
+    def choices(loop: Loop, gpu: GPU, steps: int | None = None) -> Iterator[KernelPlan]:
         nodes = sorted_nodes(loop.outputs, loop.reads)
         pointwise = loop.stop is None and all(isinstance(node.op, POINTWISE_STEPS) for node in nodes)
-        return (plan for plan in all_choices(loop, gpu) if pointwise or plan.team == "host")
+        return (plan for plan in all_choices(loop, gpu, steps) if pointwise or plan.team == "host")
 
     monkeypatch.setattr(strategies, "choices", choices)
     monkeypatch.setattr(runner, "choices", choices)

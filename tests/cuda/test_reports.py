@@ -13,6 +13,7 @@ import gpuscan.tensor as gt
 from gpuscan.config import config
 from gpuscan.cuda import emulator
 from gpuscan.cuda.binding import BoundKernel, LastRow, Number, Origin, Output, Report, Source, Steps
+from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.kernel import Kernel, Parameter
 from gpuscan.cuda.launch import compile_cubin
 from gpuscan.cuda.plan import KernelPlan
@@ -131,7 +132,7 @@ class TestARunner:
 
     @pytest.fixture
     def checked(self, monkeypatch: pytest.MonkeyPatch) -> gs.Function:
-        def kernel(plan: KernelPlan, by_value: frozenset[str], shared_bytes: int) -> BoundKernel:
+        def kernel(plan: KernelPlan, by_value: frozenset[str], gpu: GPU) -> BoundKernel:
             names = [plan.loop.sequences[0].name, plan.loop.states[0].name]
             origins: tuple[Origin, ...] = (
                 *(Source(name) for name in names),
@@ -143,7 +144,7 @@ class TestARunner:
             message = Failure(AssertionError, "must be positive (asserted at model.py:7)")
             return BoundKernel(CHECKED_SUM, origins, plan.grid, plan.block, messages=(message,))
 
-        monkeypatch.setattr("gpuscan.cuda.runner.step_kernel", kernel)
+        monkeypatch.setattr("gpuscan.cuda.runner.write_kernel", kernel)
         x, count = gt.matrix("x"), gs.shared(0, "count")
         out, _ = gs.scan(lambda row, s: s + row, x, gt.zeros(3), name="sum")
         self.count = count
