@@ -135,7 +135,7 @@ def _graph(program: Program, types: list[TensorType]) -> Graph:
 
 def barriers(source: str) -> int:
     """Count the barriers of the team in the text of one step."""
-    step = source[source.rindex("bool advance(") : source.rindex("void finish(")]
+    step = source[source.rindex(" advance(") : source.rindex("void finish(")]
     return len(re.findall(r"\bteam\.sync\(\)|\b__syncthreads\(\)", step))
 
 
