@@ -125,6 +125,7 @@ class TestFirstOrder:
     def test_lengths(self, steps: int, lanes: int, device: str) -> None:
         check_first_order("float64", "step", steps, lanes, device)
 
+    @pytest.mark.every_architecture
     @pytest.mark.parametrize(("dtype", "a"), [("float32", "number"), ("float64", "lane"), ("float32", "step")])
     def test_factors(self, dtype: str, a: str, device: str) -> None:
         check_first_order(dtype, a, 3000, 3, device)
@@ -139,6 +140,7 @@ class TestFirstOrder:
         assert abs(parallel - truth) < abs(one_by_one - truth)
 
 
+@pytest.mark.every_architecture
 class TestOperations:
     """Each on a state of its own, all in one loop."""
 
@@ -196,7 +198,6 @@ class TestOperations:
         np.testing.assert_allclose(found, np.cumprod(values), rtol=1e-11)
 
 
-@pytest.mark.hopper
 class TestReads:
     def test_taps_backwards(self, device: str) -> None:
         x, s = gt.matrix("x"), gt.vector("s")
@@ -229,7 +230,6 @@ class TestReads:
         check([x, s], out, whole(4, 3, dtype="int64"), whole(3, dtype="int64"), device=device)
 
 
-@pytest.mark.hopper
 class TestStates:
     def test_of_several_stages(self, device: str) -> None:
         x = gt.lvector("x")
@@ -252,7 +252,6 @@ class TestStates:
         check([x], [odd[-5:], total[-1]], whole(3000, 3, dtype="int64"), device=device)
 
 
-@pytest.mark.hopper
 @pytest.mark.parametrize("seed", range(2))
 def test_random_loops(seed: int, device: str) -> None:
     """Integers, so that results are equal: states of every form, some fed by the one before, over taps of sequences."""
@@ -279,7 +278,6 @@ def test_random_loops(seed: int, device: str) -> None:
     check(inputs, [outs[0][-1], outs[1], outs[2][-2:], outs[3]], *values, device=device)
 
 
-@pytest.mark.hopper
 class TestGradients:
     def test_of_a_linear_recurrence(self, device: str) -> None:
         x, a, h = gt.matrix("x"), gt.matrix("a"), gt.vector("h")
@@ -303,7 +301,6 @@ class TestGradients:
         check(inputs, gs.grad(out.sum(), inputs), *values, device=device, magnitudes=bounds, steps=1500)
 
 
-@pytest.mark.hopper
 class TestStepByStep:
     """Where composing steps would go wrong, tiles go step by step and give exactly what the serial loop does."""
 
@@ -344,7 +341,6 @@ class TestStepByStep:
         check([x], total[9000:], np.r_[np.zeros(9000), -1e308, 1e308, 1e308, np.zeros(9)], device=device)
 
 
-@pytest.mark.hopper
 class TestLookingBack:
     @pytest.mark.usefixtures("last_looks_first")
     @pytest.mark.parametrize(("lanes", "steps"), [(3, 14_000), (40, 1000)])
@@ -373,7 +369,6 @@ class TestLookingBack:
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.hopper
 class TestChoice:
     def loop(self, lanes: int = 3, length: int | None = None) -> Any:
         x = gt.tensor("x", "float32", (length, None))
@@ -463,6 +458,7 @@ class TestChoice:
         assert "draws follow each other" in f.plans[0].refusals["prefix"]
 
 
+@pytest.mark.every_architecture
 def test_text(golden: Callable[[str, str], None]) -> None:
     x, a, rate = gt.fmatrix("x"), gt.fvector("a"), gt.fscalar("rate")
 
@@ -478,6 +474,7 @@ def test_text(golden: Callable[[str, str], None]) -> None:
     golden("prefix.cu", own_text(f))
 
 
+@pytest.mark.nvrtc
 def test_registers() -> None:
     pytest.importorskip("cupy")
     from gpuscan.cuda.launch import resources
