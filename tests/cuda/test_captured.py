@@ -211,7 +211,7 @@ class TestRefusals:
             (lambda row, h, w: gt.linalg.solve(w, row) + h, "solve"),
             (lambda row, h, w: gs.ifelse(row.sum() > 0, h @ w, h), "if"),
             (lambda row, h, w: gt.set_subtensor((h @ w)[row > 0], 0.5), "a mask"),
-            (lambda row, h, w: h + gt.exp(gt.arange(gt.cast(w[0, 0], "int64"))).sum() + (h @ w), "sizes"),
+            (lambda row, h, w: h + gt.exp(gt.arange(gt.cast(h[0], "int64"))).sum() + (h @ w), "sizes"),
         ],
         ids=["sort", "assert", "solve", "ifelse", "mask", "size"],
     )

@@ -427,8 +427,9 @@ def test_a_loop_inside_that_fails(device):
         return inner.sum()
 
     out, _ = gs.scan(outer, s, name="outer")
+    needed = "this step needs more" if device == "emulator" else "4 steps need 4"  # a kernel's message has no numbers
     assert failed_call([x, s], out, [np.ones(3), [1.0, 3.0, 4.0]], device) == (
-        "scan[outer], step 2: scan[inner]: sequence 'b' has 3 rows along its first axis; 4 steps need 4"
+        f"scan[outer], step 2: scan[inner]: sequence 'b' has 3 rows along its first axis; {needed}"
     )
 
 

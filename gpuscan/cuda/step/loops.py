@@ -9,6 +9,7 @@ from math import prod
 from typing import final
 
 from gpuscan.control import IfElse
+from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.body import Body, InnerLoop
 from gpuscan.cuda.step.carried import Carried
 from gpuscan.cuda.step.groups import Group
@@ -19,6 +20,7 @@ from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import Kept, Text, Value, View
 from gpuscan.cuda.step.writer import RefusalError, Writer
+from gpuscan.errors import LoopError
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Result, Sequence, State
 
@@ -104,7 +106,9 @@ class _InnerLoop:
         w, loop = self.w, self.loop
         w.close_group()
         self.length = w.names.unique("length_inner")
-        w.line(f"long long const {self.length} = {w.alone(lambda: w.read_one(self.node.inputs[0]))};")
+        w.line(f"long long {self.length} = {w.alone(lambda: w.read_one(self.node.inputs[0]))};")
+        if self.node.inputs[0].known is None:
+            self._check_length()
         self._name_inputs()
         states = [Carried(w, self.opened, state, w.line) for state in loop.states]
         for carried in states:
@@ -117,6 +121,19 @@ class _InnerLoop:
         w.line(f"long long {steps} = {self.length};")
         self._for(states, steps)
         self._results(states, steps)
+
+    def _check_length(self) -> None:
+        """Report a length that only the step knows and that a sequence is too short for, and run what there is."""
+        w, title = self.w, self.loop.title
+        for s in self.loop.sequences:
+            rows = s.source.type.shape[0]
+            if rows is None:
+                raise RefusalError(f"{title}: the rows of {s.name} depend on values")
+            message = f"{title}: sequence {s.name!r} has {rows} rows along its first axis; this step needs more"
+            w.line(f"if ({self.length} > {rows - s.margin}) {{")
+            w.line(f"    {w.report(Failure(LoopError, message))}")
+            w.line(f"    {self.length} = {rows - s.margin};")
+            w.line("}")
 
     def _name_inputs(self) -> None:
         w = self.w
