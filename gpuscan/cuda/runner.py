@@ -28,7 +28,7 @@ from gpuscan.cuda.captured import Recorder, static_loop
 from gpuscan.cuda.device import Device
 from gpuscan.cuda.gpu import blocks_per_sm
 from gpuscan.cuda.kernel import Launcher
-from gpuscan.cuda.launch import resources
+from gpuscan.cuda.launch import arch_of, resources
 from gpuscan.cuda.memory import memory_error, result_shape
 from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.prefix import LEAST_STEPS
@@ -200,7 +200,7 @@ class LoopRunner:
     def _resources(self, bound: BoundKernel) -> Iterator[str]:
         """Yield what a kernel takes of an SM, where NVRTC is there to tell."""
         try:
-            taken = resources(bound.kernel, self.device.gpu.arch)
+            taken = resources(bound.kernel, arch_of(self.device.gpu))
         except KernelError:
             return
         blocks = blocks_per_sm(self.device.gpu, taken, bound.block, bound.shared_bytes)
