@@ -19,8 +19,8 @@ from gpuscan.loop import Loop
 class Traffic:
     """Bytes through device memory: once a call, and for each step.
 
-    Every input is counted as read once and every kept output as written once. For the thread team that is what the
-    kernel does: reads that several lanes or several taps share are served by caches and registers.
+    Every input is counted as read once and every kept output as written once: reads that several lanes or several taps
+    share are served by caches and registers, and what is fixed stays on chip where it fits.
     """
 
     once: int

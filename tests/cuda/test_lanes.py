@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import gpuscan as gs
 import gpuscan.tensor as gt
@@ -207,3 +208,17 @@ class TestDraws:
         found = analysed(step, None, [array(40), random.default_rng(3)], n_steps=4)
         assert found.loop.states[1].next in found.random
         assert found.lanes.sizes == (40,)
+
+
+@pytest.mark.parametrize("team", ["thread", "warp", "block", "grid"])
+def test_a_total_beside_lanes_that_it_does_not_sum_over_counts_once(team: str) -> None:
+    x, c = gt.matrix("x"), gt.vector("c")
+    step = lambda row, total, c: (total + (row * row).sum(), row[:, None] * c)  # noqa: E731
+    (total, products), _ = gs.scan(step, x, [gt.zeros(()), None], c)
+    values = np.random.default_rng(0).normal(size=(5, 6)), np.arange(3.0)
+    as_written = gs.Mode().excluding("sum_after")
+    with gs.config.change_flags(strategy=team):
+        f = gs.function([x, c], [total[-1], products], as_written, device="emulator")
+    found = f(*values)
+    np.testing.assert_allclose(found[0], (values[0] ** 2).sum())
+    np.testing.assert_allclose(found[1], values[0][:, :, None] * values[1])

@@ -102,17 +102,18 @@ def analyse(loop: Loop) -> Analysis:
     random = frozenset(random_states(whole))
     totals = find_totals(whole)
     lanes = find_lanes(whole, totals, random)
-    if (kept := tuple(t for t in totals if _adds_over_lanes(t, lanes))) != totals:
-        lanes = find_lanes(whole, kept, random)
-        kept = tuple(t for t in kept if _adds_over_lanes(t, lanes))
-        lanes = find_lanes(whole, kept, random)
-    return Analysis(whole, lanes, kept, random)
+    # A state that is no total after all mixes lanes, and that may leave another with too few.
+    while (kept := tuple(t for t in totals if _adds_over_lanes(t, whole, lanes))) != totals:
+        totals = kept
+        lanes = find_lanes(whole, totals, random)
+    return Analysis(whole, lanes, totals, random)
 
 
-def _adds_over_lanes(total: Total, lanes: Lanes) -> bool:
-    """Whether every sum of a total goes over all of the same lanes, and over some."""
-    over = {frozenset(_summed_lanes(node, lanes)) for node in total.sums}
-    return len(over) == 1 and bool(next(iter(over)))
+def _adds_over_lanes(total: Total, opened: InnerLoop, lanes: Lanes) -> bool:
+    """Whether every sum of a total goes over all the lanes that the total has not: over others it would count twice."""
+    carried = set(lanes.of(opened.loop.value_of(total.state)))
+    missing = {i for i, size in enumerate(lanes.sizes) if size != 1 and i not in carried}
+    return bool(missing) and all(_summed_lanes(node, lanes) == missing for node in total.sums)
 
 
 def _summed_lanes(node: Apply, lanes: Lanes) -> set[int]:
@@ -132,8 +133,9 @@ def refuse_any_team(a: Analysis) -> str | None:
             return f"{v.dtype} has no kernel type yet"
     if not a.lanes.count and not all(0 in v.type.shape for v in loop.outputs):
         return "there are no lanes, and what has no axis of them would be computed by nobody"
+    holders = _holders(a)
     for node in a.nodes():
-        if (reason := _refuse_node(a, node)) is not None:
+        if node not in holders and (reason := _refuse_node(a, node)) is not None:
             return f"{reason} (made at {node.where})"
     for v in (*loop.outputs, *(v for node in a.nodes() for v in (*operands_of(node), *node.outputs))):
         if v in a.random:
@@ -146,11 +148,9 @@ def refuse_any_team(a: Analysis) -> str | None:
 
 
 def _refuse_node(a: Analysis, node: Apply) -> str | None:
-    if node in _holders(a):
-        return None
     if not has_rule(node):
         return f"{node.op} {NEEDS_HOST.get(type(node.op), 'has no kernel text')}"
-    if opens_state(node, set(a.random)):
+    if opens_state(node, a.random):
         return f"{node.op} computes with a random state"
     if isinstance(node.op, Draw) and node.op.spec.c is None:
         return f"a thread cannot draw {node.op} by itself"

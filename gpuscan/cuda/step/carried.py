@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import final
 
-from gpuscan.cuda.step.groups import Group
+from gpuscan.cuda.step.groups import UNROLLED, Group
 from gpuscan.cuda.step.positions import Position, spread, times
 from gpuscan.cuda.step.values import Kept, Text
 from gpuscan.cuda.step.writer import Writer
@@ -142,7 +142,7 @@ class Carried:
                 w.line(f"{to} = {origin};")
         elif moves:
             slots = max(w.team.slots(self.space), 1)
-            w.line("#pragma unroll" if slots <= 64 else "// Too many to unroll.")
+            w.line("#pragma unroll" if slots <= UNROLLED else "// Too many to unroll.")
             w.line(f"for (int k = 0; k < {slots}; ++k) {{")
             for to, origin in moves:
                 w.line(f"    {to}[k] = {origin}[k];")

@@ -134,8 +134,8 @@ class _StepText:
         w.busy_registers = sum(n for n in counts if n <= MOST_OWN)
 
     def build(self) -> BoundKernel:
-        self.lanes = self.given.add("lanes", "int64", Number(self.plan.lane_count))
-        self.length = self.given.add("length", "int64", Steps())
+        self.given.add("lanes", "int64", Number(self.plan.lane_count))
+        self.given.add("length", "int64", Steps())
         if self.plan.over_steps:
             self.given.add("strides", "int64", Strides(self.plan.lane_count, self._most_teams()))
         with self.frame.into(self.code.begin):

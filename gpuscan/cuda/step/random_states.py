@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gpuscan.cuda.step.body import Body, InnerLoop, operands_of
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.barrier import Barrier
@@ -53,7 +55,7 @@ def _alike(values: list[Variable], found: set[Variable]) -> None:
         found.update(values)
 
 
-def opens_state(node: Apply, states: set[Variable]) -> bool:
+def opens_state(node: Apply, states: Collection[Variable]) -> bool:
     """Whether a node computes with a random state other than by drawing."""
     if isinstance(node.op, HANDED_ON):
         return False
