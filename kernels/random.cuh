@@ -118,6 +118,13 @@ __device__ __forceinline__ T gamma(RandomState state, long long element, T shape
     return T(scale * (g.value * exp(g.boost)));
 }
 
+// Its logarithm, also where the variate itself underflows.
+template <class T>
+__device__ __forceinline__ T log_gamma(RandomState state, long long element, T alpha) {
+    GammaParts const g = gamma_parts(state, element, alpha, 0, 2);
+    return T(log(g.value) + g.boost);
+}
+
 template <class T>
 __device__ __forceinline__ T beta(RandomState state, long long element, T alpha, T beta) {
     GammaParts const x = gamma_parts(state, element, alpha, 0, 4), y = gamma_parts(state, element, beta, 2, 4);

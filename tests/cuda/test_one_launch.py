@@ -35,8 +35,8 @@ SIZES = "depends on values"  # of what a loop with a condition, or a segment, ke
 
 FROM_HOST: dict[str, frozenset[str]] = {
     "newton gradient": frozenset({SIZES}),
-    # The steps of a segment, replayed; and a vector of counts in each step.
-    "docs/tutorial.md": frozenset({SIZES, "a thread cannot draw multinomial by itself"}),
+    # The steps of a segment, replayed.
+    "docs/tutorial.md": frozenset({SIZES}),
     "docs/loops.md": frozenset({SIZES}),
     # The rows of the Hessian, one after the other.
     "nile_likelihood": frozenset({SIZES}),

@@ -152,9 +152,9 @@ def _refuse_node(a: Analysis, node: Apply) -> str | None:
         return f"{node.op} {NEEDS_HOST.get(type(node.op), 'has no kernel text')}"
     if opens_state(node, a.random):
         return f"{node.op} computes with a random state"
-    if isinstance(node.op, Draw) and node.op.spec.c is None:
-        return f"a thread cannot draw {node.op} by itself"
-    if isinstance(node.op, Draw) and any(size.known is None for size in node.op.split(node.inputs)[1]):
+    if isinstance(node.op, Draw) and (
+        node.op.spec.c is None or any(size.known is None for size in node.op.split(node.inputs)[1])
+    ):
         return f"{node.op} of a size that depends on values"
     return None
 

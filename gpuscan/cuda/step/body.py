@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gpuscan.control import GraphCall, IfElse, open_branches
+from gpuscan.cuda.step.draws import compose_draws
 from gpuscan.cuda.step.push_slices import push_slices
 from gpuscan.graph import Apply, Constant, Variable, leaves, sorted_nodes, substitute
 from gpuscan.loop import Loop, Scan, open_loop
@@ -58,7 +59,7 @@ class InnerLoop:
 
 def opened(loop: Loop) -> InnerLoop:
     """Return a loop with everything inside its step opened, loops inside it too."""
-    outputs = push_slices(_sized(_called(loop.outputs, loop.reads), loop.reads), loop.reads)
+    outputs = push_slices(_sized(_written_out(loop.outputs, loop.reads), loop.reads), loop.reads)
     inside = dict(zip(loop.outputs, outputs, strict=True))
     loop = _read_only(loop.replaced({old: new for old, new in inside.items() if old is not new}))
     return InnerLoop(loop, _body(loop.outputs, loop.reads))
@@ -88,19 +89,19 @@ def _body(outputs: Sequence[Variable], given: Collection[Variable]) -> Body:
 
 
 def _branches(node: Apply) -> tuple[Body, Body]:
-    then, otherwise = (_body(_called(side, node.inputs), node.inputs) for side in open_branches(node))
+    then, otherwise = (_body(_written_out(side, node.inputs), node.inputs) for side in open_branches(node))
     return then, otherwise
 
 
-def _called(outputs: Iterable[Variable], given: Collection[Variable]) -> list[Variable]:
-    """Return `outputs` with what calls compute in the place of the calls."""
+def _written_out(outputs: Iterable[Variable], given: Collection[Variable]) -> list[Variable]:
+    """Return `outputs` with what calls compute in the place of the calls, and draws made of those of single threads."""
     outputs = list(outputs)
     while call := next((n for n in sorted_nodes(outputs, given) if isinstance(n.op, GraphCall)), None):
         assert isinstance(call.op, GraphCall)
         graph = call.op.graph
         inside = substitute(graph.outputs, dict(zip(graph.parameters, call.inputs, strict=True)))
         outputs = substitute(outputs, dict(zip(call.outputs, inside, strict=True)))
-    return outputs
+    return compose_draws(outputs, given)
 
 
 def needed_nodes(outputs: Iterable[Variable], given: Collection[Variable]) -> list[Apply]:

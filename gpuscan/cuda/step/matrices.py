@@ -55,10 +55,16 @@ class _Call:
         if own != stack and prod(own) != 1:
             variable = self._copy(variable, (*stack, *shape[len(shape) - core :]))
             own = stack
-        elif not isinstance(w.values.get(variable), Kept):
+        elif not self._is_whole(variable):
             variable = self._copy(variable, shape)
         array = self._whole(variable)
         self.arguments.append((array, prod(shape[len(shape) - core :]) if prod(own) != 1 else 0))
+
+    def _is_whole(self, variable: Variable) -> bool:
+        """Whether a value is in one array that all threads of the team read; a fixed one may be in their registers."""
+        value = self.w.values.get(variable)
+        in_registers = self.w.known is not None and self.w.team.kind != "thread"
+        return isinstance(value, Kept) and (bool(value.shared) or not in_registers)
 
     def _copy(self, variable: Variable, shape: Sizes) -> Variable:
         """Return a value that is kept, equal to another broadcast to `shape`."""

@@ -49,8 +49,6 @@ def _pointwise(w: Writer, op: Pointwise | Cast, node: Apply) -> None:
 def _draw(w: Writer, op: Draw, node: Apply) -> None:
     following, drawn = node.outputs
     state, _, parameters = op.split(node.inputs)
-    if op.spec.c is None:
-        raise RefusalError(f"a thread cannot draw {op} by itself (made at {node.where})")
     w.compute(following, lambda at: f"gs::advanced({w.read_one(state)})")
 
     def element(at: Position) -> str:

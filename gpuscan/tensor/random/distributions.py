@@ -283,4 +283,13 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "multivariate_normal": Distribution(
         (Parameter("mean", rank=1), Parameter("cov", rank=2)), samplers.multivariate_normal, core=_of_normal
     ),
+    # what vectors, categories and orders are made of in kernels; no function of their own
+    "bits": Distribution((), samplers.bits, "integer", c="gs::random_bits({state}, {element}).first"),
+    "log_gamma": Distribution(
+        (Parameter("alpha", POSITIVE),), samplers.log_gamma, c="gs::log_gamma<{T}>({state}, {element}, {0})"
+    ),
+    "numbered_binomial": Distribution(
+        (COUNT, Parameter("p", PROBABILITY), Parameter("first", real=False), Parameter("stride", real=False)),
+        samplers.numbered_binomial, "integer", c="gs::binomial({state}, {2} + {element} * {3}, {0}, {1})",
+    ),
 }  # fmt: skip

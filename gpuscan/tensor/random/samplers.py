@@ -47,6 +47,11 @@ def _product(a: Any, b: Any) -> tuple[Any, Any]:
     return a1 * b1 + (middle >> 32) + (other >> 32), a * b
 
 
+def bits(s: Sampling) -> Any:
+    """64 random bits."""
+    return s.number()
+
+
 def bernoulli(s: Sampling, p: Any) -> Any:
     """Whether a uniform, a multiple of 2**-53 in [0, 1), is below p."""
     return s.double().uniform() < p
@@ -139,6 +144,12 @@ def gamma(s: Sampling, shape: Any, scale: Any) -> Any:
     return scale * (value * s.xp.exp(boost))
 
 
+def log_gamma(s: Sampling, alpha: Any) -> Any:
+    """The logarithm of a gamma variate, also where the variate itself underflows; see `_log_gamma`."""
+    value, boost = _log_gamma(s.double(), as_double(alpha))
+    return s.xp.log(value) + boost
+
+
 def beta(s: Sampling, alpha: Any, beta: Any) -> Any:
     """``X / (X + Y)`` with gamma variates X and Y of these shapes; as logarithms, since both may underflow."""
     xp, double = s.xp, s.double()
@@ -158,8 +169,7 @@ def student_t(s: Sampling, df: Any, loc: Any, scale: Any) -> Any:
 def dirichlet(s: Sampling, alphas: Any) -> Any:
     """Gamma variates of the given shapes, divided by their sum; as logarithms, since all of them may underflow."""
     xp = s.xp
-    value, boost = _log_gamma(s.double(), as_double(alphas).reshape(-1))
-    logs = (xp.log(value) + boost).reshape(alphas.shape)
+    logs = log_gamma(s, alphas.reshape(-1)).reshape(alphas.shape)
     weights = xp.exp(logs - logs.max(-1, keepdims=True))
     return weights / weights.sum(-1, keepdims=True)
 
@@ -277,6 +287,13 @@ def binomial(s: Sampling, n: Any, p: Any) -> Any:
     if not n.ndim and not hasattr(n, "get") and n == 1:
         return s.uniform() < p
     return _binomial(s, n, p, s.xp.arange(s.count))
+
+
+def numbered_binomial(s: Sampling, n: Any, p: Any, first: Any, stride: Any) -> Any:
+    """Binomial counts of the elements ``first``, ``first + stride``, ... of the state, as `multinomial` has them."""
+    elements = s.xp.arange(s.count) * stride + first
+    every = Sampling(s.xp, s.bits, int(elements.max()) + 1, s.size, np.float64)
+    return _binomial(every, n, p, elements)
 
 
 def _binomial(s: Sampling, n: Any, p: Any, elements: Any) -> Any:

@@ -215,5 +215,6 @@ def test_uniforms_are_multiples_of_the_precision_and_below_one():
 
 def test_every_row_of_the_table_is_tested_or_reached_by_a_function():
     reached = {"weighted_choice", "subset", "weighted_subset"}
-    assert set(DISTRIBUTIONS) - reached == set(FUNCTIONS)
+    parts = {"bits", "log_gamma", "numbered_binomial"}  # of what kernels compose
+    assert set(DISTRIBUTIONS) - reached - parts == set(FUNCTIONS)
     assert set(FUNCTIONS) <= set(random.__all__)

@@ -174,7 +174,7 @@ def test_a_state_with_lags_and_one_that_stays():
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        (lambda x, rng: (x + rng.permutation(3)[1], rng), "a thread cannot draw permutation by itself"),
+        (lambda x, rng: (x + rng.permutation(gt.arange(3)[: 1 + (x[0] > 5)])[1][0], rng), "depends on values"),
         (lambda x, rng: (x + rng.normal(size=3)[1], rng * 2), "computes with a random state"),
         (lambda x, rng: (x + rng.normal(size=3)[1] + rng[1].astype("float64"), rng), "mixes lanes|random state"),
     ],
