@@ -37,18 +37,22 @@ from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.step.writer import RefusalError
 from gpuscan.cuda.strategies import choices, write_kernel
 from gpuscan.errors import DeviceMemoryError, KernelError
-from gpuscan.graph import Apply, Graph, Variable
+from gpuscan.graph import Apply, Graph, Shape, Variable
 from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
 from gpuscan.host.loops import write_loop
+from gpuscan.host.sizes import sizing_values
 from gpuscan.host.writer import ScanWriter
-from gpuscan.loop import Loop, Result, open_loop
+from gpuscan.loop import Loop, Result, bind_loop, open_loop
 from gpuscan.loop.segments import explain_segments
+from gpuscan.tensor.pointwise import kind
 
 MOST_SPILLED = 1024
 """Bytes of registers stored and loaded, in a kernel's text, up to which a plan is kept: some lie outside its loop."""
 
 Shapes = tuple[tuple[int, ...], ...]
+Key = tuple[Shapes, bool, tuple[int, ...]]
+"""What a plan is for: shapes, whether there are many steps, and the values that sizes depend on."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ class LoopRunner:
         self.bound = BoundLoops(node)
         self.on_host = [v in on_host or v.known is not None for v in node.inputs]
         self.profile = LoopProfile(self.loop.title) if self.loop.options.profile else None
-        self.prepared: dict[tuple[Shapes, bool], Prepared] = {}  # by shapes, and whether there are many steps
+        self.prepared: dict[Key, Prepared] = {}
+        self._sizing: tuple[int, ...] = ()  # positions of the inputs whose values plans depend on
         self._planning = threading.Lock()
         self.inner: list[LoopRunner] = []  # loops inside this one, where the host drives it
         self._host: Callable[..., list[Any]] | None = None
@@ -96,13 +101,11 @@ class LoopRunner:
         steps = checked_length(loop.title, length, [(s.name, s.margin) for s in loop.sequences], *rows)
         for state, init in zip(loop.states, inputs[count:], strict=False):
             check_past(loop.title, state.name, state.depth, init.shape[0])
-        shapes = self._shapes(inputs)
-        key = (shapes, steps >= LEAST_STEPS)
-        prepared = self.prepared.get(key)
+        prepared = self.prepared.get(self._key(steps, inputs))
         if prepared is None:
             with self._planning:  # of two threads that meet new shapes, the first plans for both
-                prepared = self.prepared.get(key) or self._prepare(shapes, steps)
-                self.prepared[key] = prepared
+                prepared = self.prepared.get(self._key(steps, inputs)) or self._prepare(steps, inputs)
+                self.prepared[self._key(steps, inputs)] = prepared
         if self.profile is None:
             return self._run(prepared, steps, length, inputs)
         start = perf_counter()
@@ -143,10 +146,35 @@ class LoopRunner:
         count = len(self.loop.sequences)
         return tuple(a.shape[1:] if i < count else a.shape for i, a in enumerate(inputs))
 
-    def _prepare(self, shapes: Shapes, steps: int) -> Prepared:
-        plan, bound = self._planned(self.bound[shapes], steps)
+    def _key(self, steps: int, inputs: Sequence[Any]) -> Key:
+        return self._shapes(inputs), steps >= LEAST_STEPS, tuple(int(inputs[i]) for i in self._sizing)
+
+    def _prepare(self, steps: int, inputs: Sequence[Any]) -> Prepared:
+        shapes = self._shapes(inputs)
+        plan, bound = self._planned(self._loop_for(shapes, inputs), steps)
+        if bound is None and not self._sizing and (sizing := self._inputs_of_sizes()):
+            self._sizing = sizing
+            plan, bound = self._planned(self._loop_for(shapes, inputs), steps)
         launch = None if bound is None else self.device.load(bound.kernel, cooperative=bound.cooperative)
         return Prepared(plan, bound, launch)
+
+    def _loop_for(self, shapes: Shapes, inputs: Sequence[Any]) -> Loop:
+        """Return the loop for the shapes of its inputs, and for the values of those that sizes depend on."""
+        loop = self.bound[shapes]
+        if not self._sizing:
+            return loop
+        whole: list[Shape] = [(None, *s) if i < len(loop.sequences) else s for i, s in enumerate(shapes)]
+        return bind_loop(self.node, whole, {i: int(inputs[i]) for i in self._sizing})
+
+    def _inputs_of_sizes(self) -> tuple[int, ...]:
+        """Return the positions of the integers on the host that sizes inside the loop depend on."""
+        sizing = sizing_values(self.loop.outputs)
+        first = len(self.loop.sequences) + len(self.loop.states)
+        return tuple(
+            first + i
+            for i, n in enumerate(self.loop.non_sequences)
+            if n.read in sizing and self.on_host[1 + first + i] and kind(n.read.dtype) in "iu"
+        )
 
     def _planned(self, loop: Loop, steps: int | None = None) -> tuple[KernelPlan, BoundKernel | None]:
         """Return the best plan of which a kernel can be written, and the kernel; none where the host drives."""

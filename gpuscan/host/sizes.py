@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuscan.control import IfElse
+from gpuscan.control import GraphCall, IfElse
 from gpuscan.graph import Apply, Constant, Nested, Variable, sorted_nodes
-from gpuscan.loop import Scan
+from gpuscan.loop import Scan, read_loop
 from gpuscan.tensor.creation import Arange, Eye
-from gpuscan.tensor.indexing import Index, Mask, Range, with_slots
+from gpuscan.tensor.indexing import Index, Mask, Range, WriteIndex, with_slots
 from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.shaping import BroadcastTo, Dim, Repeat, Reshape
 
@@ -27,6 +27,52 @@ def has_computed_size(outputs: Sequence[Variable]) -> bool:
         if isinstance(node.op, Nested) and any(has_computed_size(inner.outputs) for inner in node.op.graphs):
             return True
     return False
+
+
+def sizing_values(outputs: Sequence[Variable]) -> set[Variable]:
+    """Return what has to be known, of that which `outputs` are computed from, for all sizes and lengths to be known.
+
+    Sizes of what is given count as known.
+    """
+    found: set[Variable] = set()
+    seen: set[Variable] = set()
+    nodes = sorted_nodes(outputs)
+    todo = [v for node in nodes for v in (*_sizes(node), *_bounds_written(node), *_sizing_inputs(node))]
+    while todo:
+        v = todo.pop()
+        if v in seen or v.known is not None or isinstance(v, Constant):
+            continue
+        seen.add(v)
+        if v.owner is None:
+            found.add(v)
+        elif not isinstance(v.owner.op, Dim):
+            todo += v.owner.inputs
+    return found
+
+
+def _sizing_inputs(node: Apply) -> Sequence[Variable]:
+    """Return the inputs of a node that sizes inside the graphs it holds depend on."""
+    if isinstance(node.op, Scan):
+        loop = read_loop(node)
+        inside = sizing_values(loop.outputs)
+        return [n.source for n in loop.non_sequences if n.read in inside]
+    if not isinstance(node.op, IfElse | GraphCall):
+        return ()
+    inputs = node.inputs[1:] if isinstance(node.op, IfElse) else node.inputs
+    return [
+        v
+        for graph in node.op.graphs
+        for v, inside in zip(inputs, graph.parameters, strict=True)
+        if inside in sizing_values(graph.outputs)
+    ]
+
+
+def _bounds_written(node: Apply) -> Sequence[Variable]:
+    """Return the inputs of a node that say between which bounds it writes."""
+    if not isinstance(node.op, WriteIndex):
+        return ()
+    items = with_slots(node.op.pattern, node.inputs[2:])
+    return [v for item, slots in items for v in slots if isinstance(item, Range)]
 
 
 def _sizes(node: Apply) -> Sequence[Variable]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field, replace
 from typing import final
@@ -165,7 +165,7 @@ def read_loop(node: Apply) -> Loop:
     return _view(node.op, node.inputs)
 
 
-def bind_loop(node: Apply, shapes: SequenceOf[Shape]) -> Loop:
+def bind_loop(node: Apply, shapes: SequenceOf[Shape], values: Mapping[int, int] | None = None) -> Loop:
     """Return the loop of a node for the shapes that its inputs have in a call, so that all its types are known.
 
     Parameters
@@ -174,6 +174,8 @@ def bind_loop(node: Apply, shapes: SequenceOf[Shape]) -> Loop:
         The loop.
     shapes : sequence of tuple
         The shape of each input after the length; None for a size that the types are not to depend on.
+    values : mapping of int to int, optional
+        The values of inputs, by their positions after the length, that the types are to depend on.
 
     Raises
     ------
@@ -181,8 +183,10 @@ def bind_loop(node: Apply, shapes: SequenceOf[Shape]) -> Loop:
         If an operation of the step cannot take these shapes, or a state's shape would change through a step.
     """
     length, *sources = node.inputs
+    known = {i: v.known for i, v in enumerate(sources)} | dict(values or {})
     inputs = [
-        Variable(TensorType(v.dtype, shape), v.name, known=v.known) for v, shape in zip(sources, shapes, strict=True)
+        Variable(TensorType(v.dtype, shape), v.name, known=known[i])
+        for i, (v, shape) in enumerate(zip(sources, shapes, strict=True))
     ]
     assert isinstance(node.op, Scan)
     try:

@@ -31,15 +31,10 @@ try:
 except KernelError as error:
     pytest.skip(str(error), allow_module_level=True)
 
-SIZES = "depends on values"  # of what a loop with a condition, or a segment, keeps inside the step of another loop
+SIZES = "depends on values"  # of what a loop with a condition keeps inside the step of another loop
 
 FROM_HOST: dict[str, frozenset[str]] = {
     "newton gradient": frozenset({SIZES}),
-    # The steps of a segment, replayed.
-    "docs/tutorial.md": frozenset({SIZES}),
-    "docs/loops.md": frozenset({SIZES}),
-    # The rows of the Hessian, one after the other.
-    "nile_likelihood": frozenset({SIZES}),
 }
 """The programs of which the host drives a loop, and for each such loop a reason that `explain` gives."""
 

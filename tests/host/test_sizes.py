@@ -9,7 +9,7 @@ import pytest
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from gpuscan.host.sizes import has_computed_size
+from gpuscan.host.sizes import has_computed_size, sizing_values
 
 x, v, k, mask = gt.matrix("x"), gt.vector("v"), gt.lscalar("k"), gt.tensor("mask", dtype="bool", shape=(None,))
 
@@ -52,6 +52,24 @@ def test_sizes_that_follow_from_shapes(name):
 @pytest.mark.parametrize("name", FROM_VALUES)
 def test_sizes_that_depend_on_values(name):
     assert has_computed_size([FROM_VALUES[name]()])
+
+
+@pytest.mark.parametrize("name", FROM_SHAPES)
+def test_no_value_decides_a_size(name):
+    assert not sizing_values([FROM_SHAPES[name]()])
+
+
+@pytest.mark.parametrize("name", FROM_VALUES)
+def test_the_values_that_decide_sizes(name):
+    deciding = {"part from": {v}, "mask": {mask}, "computed mask": {v}}.get(name, {k})
+    assert sizing_values([FROM_VALUES[name]()]) == deciding
+
+
+def test_values_that_decide_sizes_inside_what_a_step_holds():
+    (called,) = gs.OpFromGraph([v, k], [v[:k].sum()])(v, k * 2)
+    assert sizing_values([called]) == {k}
+    assert sizing_values([gs.ifelse(v[0] > 0, v[:k].sum(), v.sum())]) == {k}
+    assert sizing_values([gt.set_subtensor(v[:k], 0.0)]) == {k}
 
 
 def test_rows_that_would_broadcast_into_the_first():

@@ -19,10 +19,13 @@ from gpuscan.cuda.step.order import ordered
 from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import Kept, Text, Value, View
-from gpuscan.cuda.step.writer import RefusalError, Writer
+from gpuscan.cuda.step.writer import C_BYTES, RefusalError, Writer
 from gpuscan.errors import LoopError
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Result, Sequence, State
+
+MOST_KEPT_BYTES = 16384
+"""Of a thread, for the rows of one record of a loop inside: local memory, of which caches hold a part."""
 
 
 def write_body(w: Writer, body: Body) -> None:
@@ -164,8 +167,11 @@ class _InnerLoop:
         rows = _Rows(output, shape)
         inner = space_of(shape[1:])
         if not inner or w.is_own(output, (shape[0], *inner), c_type):
+            count = max(shape[0] * w.team.slots(inner), 1)
+            if (size := count * C_BYTES[c_type]) > MOST_KEPT_BYTES:
+                raise RefusalError(f"{self.loop.title}: the rows kept of {result.record} take {size} bytes a thread")
             rows.own = w.names.unique(name)
-            w.line(f"{c_type} {rows.own}[{max(shape[0] * w.team.slots(inner), 1)}];")
+            w.line(f"{c_type} {rows.own}[{count}];")
         if inner and w.is_shared(output):
             rows.shared = w.allocate(name, c_type, max(prod(shape), 1))
             rows.buffer = (rows.shared, 0)
