@@ -248,6 +248,8 @@ def result_type(loop: Loop, result: Result) -> TensorType:
 
 
 def _rows(loop: Loop, result: Result) -> int | None:
+    if result.kind == "history" and result.rows:
+        return result.rows
     steps = loop.length.known if loop.stop is None else None
     if steps is None or result.kind == "history":
         return steps

@@ -100,7 +100,7 @@ class Result:
     record : str
         Name of the state or emit; empty for ``steps``.
     rows : int
-        For ``last``.
+        For ``last``. For a ``history``: how many rows it has room for, however many steps run; 0 for as many as steps.
     """
 
     kind: ResultKind

@@ -31,11 +31,7 @@ try:
 except KernelError as error:
     pytest.skip(str(error), allow_module_level=True)
 
-SIZES = "depends on values"  # of what a loop with a condition keeps inside the step of another loop
-
-FROM_HOST: dict[str, frozenset[str]] = {
-    "newton gradient": frozenset({SIZES}),
-}
+FROM_HOST: dict[str, frozenset[str]] = {}
 """The programs of which the host drives a loop, and for each such loop a reason that `explain` gives."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from gpuscan.cuda.step.room import Appended, AtEnd
 from gpuscan.cuda.step.selections import Selections, selections
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.barrier import Barrier
@@ -122,16 +123,16 @@ def same_axes(old: Sequence[int | None], new: Sequence[int | None]) -> Iterator[
         before_old, before_new = before_old * m, before_new * n
 
 
-@_rule(Join)
-def _join(op: Join, node: Apply) -> Iterator[Pair]:
+@_rule(Join, Appended)
+def _join(op: Join | Appended, node: Apply) -> Iterator[Pair]:
     for v in node.inputs:
         for axis in range(v.ndim):
             if axis != op.axis:
                 yield (v, axis), (node.outputs[0], axis)
 
 
-@_rule(Repeat, Sort, ArgSort, Cumulate)
-def _along(op: Repeat | Sort | ArgSort | Cumulate, node: Apply) -> Iterator[Pair]:
+@_rule(Repeat, Sort, ArgSort, Cumulate, AtEnd)
+def _along(op: Repeat | Sort | ArgSort | Cumulate | AtEnd, node: Apply) -> Iterator[Pair]:
     for axis in range(node.inputs[0].ndim):
         if axis != op.axis:
             yield (node.inputs[0], axis), (node.outputs[0], axis)

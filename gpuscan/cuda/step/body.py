@@ -10,6 +10,7 @@ import numpy as np
 from gpuscan.control import GraphCall, IfElse, open_branches
 from gpuscan.cuda.step.draws import compose_draws
 from gpuscan.cuda.step.push_slices import push_slices
+from gpuscan.cuda.step.ragged import with_room
 from gpuscan.graph import Apply, Constant, Variable, leaves, sorted_nodes, substitute
 from gpuscan.loop import Loop, Scan, open_loop
 from gpuscan.tensor.guards import SpecifyShape
@@ -94,14 +95,14 @@ def _branches(node: Apply) -> tuple[Body, Body]:
 
 
 def _written_out(outputs: Iterable[Variable], given: Collection[Variable]) -> list[Variable]:
-    """Return `outputs` with what calls compute in the place of the calls, and draws made of those of single threads."""
+    """Return `outputs` with calls, draws and rows of unknown number as ops that there are rules for."""
     outputs = list(outputs)
     while call := next((n for n in sorted_nodes(outputs, given) if isinstance(n.op, GraphCall)), None):
         assert isinstance(call.op, GraphCall)
         graph = call.op.graph
         inside = substitute(graph.outputs, dict(zip(graph.parameters, call.inputs, strict=True)))
         outputs = substitute(outputs, dict(zip(call.outputs, inside, strict=True)))
-    return compose_draws(outputs, given)
+    return with_room(compose_draws(outputs, given), given)
 
 
 def needed_nodes(outputs: Iterable[Variable], given: Collection[Variable]) -> list[Apply]:

@@ -9,6 +9,7 @@ from math import prod
 from typing import final
 
 from gpuscan.control import IfElse
+from gpuscan.cuda.expressions import number
 from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.body import Body, InnerLoop
 from gpuscan.cuda.step.carried import Carried
@@ -171,12 +172,28 @@ class _InnerLoop:
             if (size := count * C_BYTES[c_type]) > MOST_KEPT_BYTES:
                 raise RefusalError(f"{self.loop.title}: the rows kept of {result.record} take {size} bytes a thread")
             rows.own = w.names.unique(name)
-            w.line(f"{c_type} {rows.own}[{count}];")
+            w.line(f"{c_type} {rows.own}[{count}]{' = {}' if result.rows and result.kind == 'history' else ''};")
         if inner and w.is_shared(output):
             rows.shared = w.allocate(name, c_type, max(prod(shape), 1))
             rows.buffer = (rows.shared, 0)
+            if result.rows and result.kind == "history":
+                self._clear(rows, output.dtype)
         w.values[output] = rows
         return rows
+
+    def _clear(self, rows: _Rows, dtype: str) -> None:
+        """Write what gives rows that no step will write a number: what is computed from them is not read."""
+        w = self.w
+
+        def write(group: Group) -> None:
+            assert rows.buffer is not None
+            group.writes.add(rows.buffer)
+            place = flat(spread(group.names, rows.shape), rows.shape)
+            group.inside.append(w.shared_store(rows.shared, place, number(0, dtype)))
+
+        w.within(space_of(rows.shape), write)
+        w.close_group()
+        w.barrier()
 
     def _for(self, states: list[Carried], steps: str) -> None:
         w, loop = self.w, self.loop

@@ -11,6 +11,7 @@ from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.alignment import same_axes
 from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.positions import Position, flat, spread, unravel
+from gpuscan.cuda.step.room import Appended, AtEnd
 from gpuscan.cuda.step.values import View
 from gpuscan.cuda.step.writer import RefusalError, Writer
 from gpuscan.graph import Apply, Variable
@@ -132,24 +133,41 @@ def _reshape(w: Writer, op: Reshape, node: Apply) -> None:
     w.values[output] = View(element)
 
 
-@rule(Join)
-def _join(w: Writer, op: Join, node: Apply) -> None:
-    output = node.outputs[0]
+@rule(AtEnd)
+def _at_end(w: Writer, op: AtEnd, node: Apply) -> None:
+    x, count = node.inputs
+    size = x.type.shape[op.axis]
 
     def element(at: Position) -> str:
-        at, start, texts = w.coordinates(output, at), 0, []
-        for v in node.inputs:
-            size = v.type.shape[op.axis] or 0
-            own = (*at[: op.axis], _minus(at[op.axis], start), *at[op.axis + 1 :])
-            start += size
-            if size:
-                texts.append((f"{at[op.axis]} < {start}", convert(w.read(v, own), v.dtype, output.dtype)))
-        text = texts[-1][1]
-        for condition, before in reversed(texts[:-1]):
-            text = f"({condition} ? {before} : {text})"
-        return text
+        moved = f"{at[op.axis]} - ({size} - {w.read_one(count)})"
+        return w.read(x, (*at[: op.axis], f"gs::wrapped({moved}, {size})", *at[op.axis + 1 :]))
 
-    w.compute(output, element)
+    w.values[node.outputs[0]] = View(element)
+
+
+@rule(Join)
+def _join(w: Writer, op: Join, node: Apply) -> None:
+    w.compute(node.outputs[0], lambda at: _joined(w, op, node, at))
+
+
+@rule(Appended)
+def _appended(w: Writer, op: Appended, node: Apply) -> None:
+    w.values[node.outputs[0]] = View(lambda at: _joined(w, op, node, at))
+
+
+def _joined(w: Writer, op: Join | Appended, node: Apply, at: Position) -> str:
+    output = node.outputs[0]
+    at, start, texts = w.coordinates(output, at), 0, []
+    for v in node.inputs:
+        size = v.type.shape[op.axis] or 0
+        own = (*at[: op.axis], _minus(at[op.axis], start), *at[op.axis + 1 :])
+        start += size
+        if size:
+            texts.append((f"{at[op.axis]} < {start}", convert(w.read(v, own), v.dtype, output.dtype)))
+    text = texts[-1][1]
+    for condition, before in reversed(texts[:-1]):
+        text = f"({condition} ? {before} : {text})"
+    return text
 
 
 def _minus(index: str, start: int) -> str:
