@@ -86,6 +86,7 @@ class LoopRunner:
         self.on_host = [v in on_host or v.known is not None for v in node.inputs]
         self.profile = LoopProfile(self.loop.title) if self.loop.options.profile else None
         self.prepared: dict[Key, Prepared] = {}
+        self.last: Prepared | None = None  # what ran last
         self._sizing: tuple[int, ...] = ()  # positions of the inputs whose values plans depend on
         self._planning = threading.Lock()
         self.inner: list[LoopRunner] = []  # loops inside this one, where the host drives it
@@ -106,6 +107,7 @@ class LoopRunner:
             with self._planning:  # of two threads that meet new shapes, the first plans for both
                 prepared = self.prepared.get(self._key(steps, inputs)) or self._prepare(steps, inputs)
                 self.prepared[self._key(steps, inputs)] = prepared
+        self.last = prepared
         if self.profile is None:
             return self._run(prepared, steps, length, inputs)
         start = perf_counter()
@@ -215,10 +217,7 @@ class LoopRunner:
 
     def _last(self) -> tuple[KernelPlan, BoundKernel | None] | None:
         """Return the plan of the last call."""
-        if not self.prepared:
-            return None
-        last = list(self.prepared.values())[-1]
-        return last.plan, last.bound
+        return None if self.last is None else (self.last.plan, self.last.bound)
 
     def static(self) -> tuple[KernelPlan, BoundKernel | None] | None:
         """Return the plan and the kernel of any call, where shapes are known without one."""
@@ -244,8 +243,8 @@ class LoopRunner:
 
     def plans(self) -> Iterator[KernelPlan]:
         """Yield the plan of the last call, and those of loops inside."""
-        if self.prepared:
-            yield list(self.prepared.values())[-1].plan
+        if self.last is not None:
+            yield self.last.plan
         for runner in self._inside:
             yield from runner.plans()
 

@@ -403,8 +403,9 @@ class TestChoice:
             np.testing.assert_array_equal(f(np.arange(steps)), np.cumsum(np.arange(steps)))
             assert teams(f) == [team]
         monkeypatch.setattr(emulator, "load", lambda kernel, **_: pytest.fail("compiled again"))
-        f(np.arange(LEAST_STEPS + 5))
-        f(np.arange(7))
+        for steps, team in ((LEAST_STEPS + 5, "prefix"), (7, "thread")):
+            f(np.arange(steps))
+            assert teams(f) == [team]  # what ran last, not what was planned last
 
     def test_a_team_that_cannot_leaves_the_loop_to_others(self) -> None:
         x = gt.vector("x")
