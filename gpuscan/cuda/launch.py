@@ -104,7 +104,7 @@ def compile_kernel(kernel: Kernel, arch: str, *, contract: bool = True) -> Compi
     nvrtc = _nvrtc()
     options = compile_options(arch, contract=contract)
     disk = _disk_cache()
-    key = digest(kernel.source, *options, _version(nvrtc))
+    key = digest(kernel.source, *options, _version(nvrtc), FORMAT)
     cubin, log = disk.get(key), disk.get(digest(key, "log"))
     if cubin is None or log is None:
         binary, text = _run_nvrtc(nvrtc, kernel, options)
@@ -146,11 +146,24 @@ def _disk_cache() -> DiskCache:
     return DiskCache(Path(config.cache_dir) if config.cache_dir else default_cache_folder())
 
 
+FORMAT = "whole"
+"""What binaries in the cache are, as part of their keys: those written before this was there lack a byte."""
+
+
+def _whole(cubin: bytes) -> bytes:
+    """Return a binary with the byte that CuPy takes off its end.
+
+    CuPy strips what would be the zero at the end of a text. It loads binaries from Python's bytes, which are followed by
+    a zero in memory; a driver that reads a file would find the last program header one byte short.
+    """
+    return bytes(cubin) + b"\0"
+
+
 def _run_nvrtc(nvrtc: Any, kernel: Kernel, options: tuple[str, ...]) -> tuple[bytes, str]:
     program = nvrtc.createProgram(kernel.source, f"{kernel.name}.cu", (), ())
     try:
         nvrtc.compileProgram(program, options)
-        return bytes(nvrtc.getCUBIN(program)), _program_log(nvrtc, program)
+        return _whole(nvrtc.getCUBIN(program)), _program_log(nvrtc, program)
     except nvrtc.NVRTCError as error:
         log = _program_log(nvrtc, program) or str(error)
         raise _refused(kernel, options, log, _version(nvrtc)) from None

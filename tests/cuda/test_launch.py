@@ -1,6 +1,7 @@
 """Compiling, what a kernel takes, what is checked before a launch, and the launch itself."""
 
 import re
+import struct
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
@@ -140,10 +141,18 @@ def test_contraction_is_on_unless_asked_otherwise():
     assert "-fmad=false" in launch.compile_options("sm_90", contract=False)
 
 
+def elf_size(binary):
+    """How many bytes a 64-bit ELF file says that it has, by its tables of program headers and of sections."""
+    program_headers, sections = struct.unpack_from("<QQ", binary, 0x20)
+    header_size, headers, section_size, section_count = struct.unpack_from("<4H", binary, 0x36)
+    return max(program_headers + header_size * headers, sections + section_size * section_count)
+
+
 @pytest.mark.nvrtc
 @pytest.mark.parametrize("arch", ARCHS)
 def test_cubin_for_every_architecture(nvrtc, arch):
     cubin = launch.compile_cubin(SCALE, arch)
+    assert len(cubin) >= elf_size(cubin)  # nothing of it is missing where a driver reads the file
     assert cubin.startswith(b"\x7fELF")
     assert b".text.scale" in cubin
 
