@@ -1,0 +1,135 @@
+"""Loops that hypothesis draws, and their gradients: the same with all passes, without any, and without each one.
+
+Every test takes a few passes, and leaves each of them out of every loop that it draws; the loops of one test are the
+same in every run, and other ones than those of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+import gpuscan as gs
+import gpuscan.tensor as gt
+from gpuscan.rewrite import PASSES
+from tests.autodiff.gentle_loops import draw, gentle, steps_of
+from tests.oracle import as_graph, assert_same
+from tests.random_loops import LOOPS, RandomLoop, arguments
+from tests.rewrite.nets import NETS, Net
+from tests.rewrite.programs import OFF
+
+NAMES = list(dict.fromkeys(run_pass.__name__ for run_pass in PASSES))
+TOGETHER = 4
+GROUPS = [tuple(NAMES[i : i + TOGETHER]) for i in range(0, len(NAMES), TOGETHER)]
+
+OPTIONS = settings(
+    deadline=None,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+Names = Sequence[str]
+leaving_out = pytest.mark.parametrize("names", GROUPS, ids=" ".join)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A program, and values for its inputs."""
+
+    inputs: Sequence[gs.Variable]
+    outputs: Sequence[gs.Variable]
+    values: Sequence[Any]
+
+    def with_gradients(self, cost: gs.Variable) -> Drawn:
+        wrt = [v for v in self.inputs if v.dtype == "float64"]
+        gradients = gs.grad(cost, wrt, disconnected_inputs="ignore")
+        return Drawn(self.inputs, [*self.outputs, cost, *gradients], self.values)
+
+    def run(self, mode: gs.Mode) -> list[np.ndarray]:
+        # Without updates, so that all modes draw the same numbers.
+        options: dict[str, Any] = {"device": "cpu", "on_unused_input": "ignore", "no_default_updates": True}
+        found: list[np.ndarray] = gs.function(list(self.inputs), list(self.outputs), mode, **options)(*self.values)
+        return found
+
+
+def check(strategy: st.SearchStrategy[Any], make: Callable[[Any], Drawn | None], names: Names, examples: int) -> None:
+    """Assert that programs made of what a strategy draws give the same in all modes."""
+
+    @seed(crc32(" ".join(names).encode()))
+    @settings(OPTIONS, max_examples=examples)
+    @given(strategy)
+    def every_mode(drawn: Any) -> None:
+        if (program := make(drawn)) is None:
+            return
+        expected = program.run(OFF)
+        for mode in (gs.Mode(), *(gs.Mode().excluding(name) for name in names)):
+            for found, value in zip(program.run(mode), expected, strict=True):
+                assert_same(found, value, rtol=1e-9)
+
+    every_mode()
+
+
+def forward(loop: RandomLoop) -> Drawn:
+    symbolic = as_graph(**arguments(loop))
+    return Drawn(symbolic.inputs, symbolic.outputs, symbolic.values)
+
+
+def gradients(loop: RandomLoop) -> Drawn | None:
+    drawn = draw(loop)
+    return None if drawn is None else Drawn(drawn.inputs, [], drawn.values).with_gradients(drawn.cost)
+
+
+def draws(loop: RandomLoop) -> Drawn:
+    """A loop whose steps draw numbers, show them and compute with them."""
+    loop = gentle(loop)
+    stream = gt.random.RandomStream(loop.seed)
+    given = arguments(loop)
+
+    def with_captured(*captured: Any) -> Callable[..., Any]:
+        def step(*reads: Any) -> Any:
+            real, number = stream.normal(size=2), stream.integers(0, 9, size=2)
+            inner = steps_of(loop, RandomLoop.inside)(real, number, *captured)(*reads)
+            return [real, number, *inner]
+
+        return step
+
+    given["outputs_info"] = [None, None, *given["outputs_info"]]
+    given["read"] = [lambda history: history] * 2 + given["read"]
+    symbolic = as_graph(**{**given, "fn": with_captured})
+    program = Drawn(symbolic.inputs, symbolic.outputs, symbolic.values)
+    costs = [(v**2).sum() for v in symbolic.outputs if v.dtype == "float64"]
+    return program.with_gradients(sum(costs[1:], costs[0]))
+
+
+def nets(net: Net) -> Drawn:
+    inputs, outputs, values = net.build()
+    costs = [(v**2).sum() for v in outputs]
+    return Drawn(inputs, outputs, values).with_gradients(sum(costs[1:], costs[0]))
+
+
+@leaving_out
+def test_loops(names: Names) -> None:
+    check(LOOPS, forward, names, 30)
+
+
+@leaving_out
+def test_gradients(names: Names) -> None:
+    check(LOOPS, gradients, names, 15)
+
+
+@leaving_out
+def test_draws(names: Names) -> None:
+    check(LOOPS, draws, names, 8)
+
+
+@leaving_out
+def test_nets_and_their_gradients(names: Names) -> None:
+    check(NETS, nets, names, 6)
