@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +22,6 @@ from tests.rewrite.programs import OFF, X, graph_of, s, text_of, x
 NAMES = list(dict.fromkeys(run_pass.__name__ for run_pass in PASSES))
 
 # ---- by name ----
-
-
-def test_the_document_has_a_section_for_each_pass_in_order():
-    document = Path(__file__).resolve().parents[2] / "docs" / "rewrites.md"
-    headings = re.findall(r"^## (\w+)$", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert headings == NAMES
 
 
 def test_a_pass_is_a_file_of_its_name():

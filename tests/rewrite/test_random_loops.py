@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from gpuscan.rewrite import PASSES
+from gpuscan.graph import Graph
+from gpuscan.rewrite import PASSES, optimise
 from tests.autodiff.gentle_loops import draw, gentle, steps_of
 from tests.oracle import as_graph, assert_same
 from tests.random_loops import LOOPS, RandomLoop, arguments
@@ -133,3 +134,28 @@ def test_draws(names: Names) -> None:
 @leaving_out
 def test_nets_and_their_gradients(names: Names) -> None:
     check(NETS, nets, names, 6)
+
+
+# ---- passes before a gradient is taken ----
+
+
+@leaving_out
+def test_gradients_of_what_passes_made(names: Names) -> None:
+    """A loop that a pass made has the gradient of the one that was written, and so has what all of them made."""
+
+    @seed(crc32(" ".join(names).encode()))
+    @settings(OPTIONS, max_examples=3)
+    @given(NETS)
+    def every_pass(net: Net) -> None:
+        inputs, outputs, values = net.build()
+        cost = sum(((v**2).sum() for v in outputs[1:]), (outputs[0] ** 2).sum())
+        expected = Drawn(inputs, [], values).with_gradients(cost).run(OFF)
+        written = Graph.close(inputs, [cost])
+        for passes in (PASSES, *([p] for p in dict.fromkeys(PASSES) if p.__name__ in names)):
+            if (made := optimise(written, passes=passes)) is written:
+                continue
+            found = Drawn(made.parameters, [], values).with_gradients(made.outputs[0]).run(OFF)
+            for a, b in zip(found, expected, strict=True):
+                assert_same(a, b, rtol=1e-9)
+
+    every_pass()
