@@ -182,8 +182,12 @@ def _freed(lines: Sequence[str], indent: int, names: Collection[str]) -> Iterato
     last: dict[str, int] = {}
     for position, statement in enumerate(statements):
         last.update(dict.fromkeys(re.findall(r"\b[vxsh]\d+\b", "\n".join(statement)), position))
+    ends: dict[int, list[str]] = {}
+    for name, position in last.items():
+        if name in names:
+            ends.setdefault(position, []).append(name)
     for position, statement in enumerate(statements):
-        dead = [name for name, i in last.items() if i == position and name in names]
+        dead = ends.get(position, [])
         if statement[0].startswith(" " * indent + "if "):
             yield statement[0]
             yield from _freed(statement[1:], indent + 4, dead)
