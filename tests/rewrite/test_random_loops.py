@@ -1,13 +1,14 @@
-"""Loops that hypothesis draws, and their gradients: the same with all passes, without any, and without each one.
+"""Programs that hypothesis draws, and their gradients: the same with all passes, without any, and without each one.
 
-Every test takes a few passes, and leaves each of them out of every loop that it draws; the loops of one test are the
+Every test takes a few passes, and leaves each of them out of every program that it draws; those of one test are the
 same in every run, and other ones than those of the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 from zlib import crc32
 
@@ -21,6 +22,7 @@ import gpuscan.tensor as gt
 from gpuscan.graph import Graph
 from gpuscan.rewrite import PASSES, optimise
 from tests.autodiff.gentle_loops import draw, gentle, steps_of
+from tests.control.random_branches import n, program, x
 from tests.oracle import as_graph, assert_same
 from tests.random_loops import LOOPS, RandomLoop, arguments
 from tests.rewrite.nets import NETS, Net
@@ -43,16 +45,17 @@ leaving_out = pytest.mark.parametrize("names", GROUPS, ids=" ".join)
 
 @dataclass(frozen=True)
 class Drawn:
-    """A program, and values for its inputs."""
+    """A program, and values for its inputs; the first outputs may be draws, which are the same to the last bit."""
 
     inputs: Sequence[gs.Variable]
     outputs: Sequence[gs.Variable]
     values: Sequence[Any]
+    draws: int = 0
 
     def with_gradients(self, cost: gs.Variable) -> Drawn:
         wrt = [v for v in self.inputs if v.dtype == "float64"]
         gradients = gs.grad(cost, wrt, disconnected_inputs="ignore")
-        return Drawn(self.inputs, [*self.outputs, cost, *gradients], self.values)
+        return replace(self, outputs=[*self.outputs, cost, *gradients])
 
     def run(self, mode: gs.Mode) -> list[np.ndarray]:
         # Without updates, so that all modes draw the same numbers.
@@ -72,8 +75,11 @@ def check(strategy: st.SearchStrategy[Any], make: Callable[[Any], Drawn | None],
             return
         expected = program.run(OFF)
         for mode in (gs.Mode(), *(gs.Mode().excluding(name) for name in names)):
-            for found, value in zip(program.run(mode), expected, strict=True):
-                assert_same(found, value, rtol=1e-9)
+            found = program.run(mode)
+            for a, b in zip(found, expected, strict=True):
+                assert_same(a, b, rtol=1e-9)
+            for a, b in zip(found[: program.draws], expected, strict=False):
+                np.testing.assert_array_equal(a, b)
 
     every_mode()
 
@@ -105,7 +111,7 @@ def draws(loop: RandomLoop) -> Drawn:
     given["outputs_info"] = [None, None, *given["outputs_info"]]
     given["read"] = [lambda history: history] * 2 + given["read"]
     symbolic = as_graph(**{**given, "fn": with_captured})
-    program = Drawn(symbolic.inputs, symbolic.outputs, symbolic.values)
+    program = Drawn(symbolic.inputs, symbolic.outputs, symbolic.values, draws=2)
     costs = [(v**2).sum() for v in symbolic.outputs if v.dtype == "float64"]
     return program.with_gradients(sum(costs[1:], costs[0]))
 
@@ -114,6 +120,12 @@ def nets(net: Net) -> Drawn:
     inputs, outputs, values = net.build()
     costs = [(v**2).sum() for v in outputs]
     return Drawn(inputs, outputs, values).with_gradients(sum(costs[1:], costs[0]))
+
+
+def branches(random: Random) -> Drawn:
+    outputs = program(random)
+    drawn = Drawn([x, n], outputs, [np.array([0.3, -0.5, 1.2]), random.randint(-1, 2)])
+    return drawn.with_gradients(gt.stack([v.sum() for v in outputs]).sum())
 
 
 @leaving_out
@@ -134,6 +146,11 @@ def test_draws(names: Names) -> None:
 @leaving_out
 def test_nets_and_their_gradients(names: Names) -> None:
     check(NETS, nets, names, 6)
+
+
+@leaving_out
+def test_branches_and_their_gradients(names: Names) -> None:
+    check(st.randoms(), branches, names, 5)
 
 
 # ---- passes before a gradient is taken ----
