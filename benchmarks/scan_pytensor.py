@@ -1,4 +1,7 @@
-"""The programs of `whole_arrays` with PyTensor's ``scan``, for machines that have PyTensor."""
+"""The programs of `whole_arrays` with PyTensor's ``scan``, for machines that have PyTensor.
+
+PyTensor keeps what it compiles on disk: the first run on a machine takes minutes, later ones do not.
+"""
 
 from __future__ import annotations
 
