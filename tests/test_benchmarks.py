@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import cpu_loops, first_call, gradients, language, memory, whole_arrays
+from benchmarks import compile_time, cpu_loops, first_call, gradients, language, memory, whole_arrays
 from benchmarks.seed_examples import PROGRAMS
 
 
@@ -45,6 +45,31 @@ def test_language(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
+def test_compile_time(capsys):
+    compile_time.main(["--repeats", "1", "--nodes", "10", "30"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 + len(compile_time.PROGRAMS) + 2 * len(compile_time.GRAPHS)
+
+
 def test_whole_arrays(capsys):
-    whole_arrays.main(["--fewer", "1000", "--repeats", "1"])
-    assert len(capsys.readouterr().out.splitlines()) == 1 + len(whole_arrays.PROGRAMS)
+    whole_arrays.main(["--fewer", "1000", "--repeats", "1", "--no-peers"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5 + 2 * len(whole_arrays.PROGRAMS)
+    assert sum(line.startswith(tuple(whole_arrays.PROGRAMS)) for line in lines) == 2 * len(whole_arrays.PROGRAMS)
+
+
+def test_peers_that_are_not_installed(capsys, monkeypatch):
+    monkeypatch.setattr(whole_arrays, "PEERS", {"Nobody": "benchmarks.scan_of_nobody"})
+    whole_arrays.main(["--fewer", "1000", "--repeats", "1", "--only", "nested"])
+    assert capsys.readouterr().out.count("not installed") == 2
+
+
+@pytest.mark.parametrize("peer", whole_arrays.PEERS)
+def test_peers_compute_the_same(peer):
+    module = whole_arrays.installed_peers()[peer]
+    if module is None:
+        pytest.skip(f"{peer} is not installed")
+    assert list(module.PROGRAMS) == list(whole_arrays.PROGRAMS)
+    for name in ("running sum", "tanh net, gradient"):
+        measured = whole_arrays.measure(name, 5, 1, {peer: module})  # which compares results
+        assert measured.peers.keys() == {peer}

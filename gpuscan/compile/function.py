@@ -269,8 +269,9 @@ class Function:
         file : text file or "str", optional
             Where to print to, standard output by default; "str" returns the text.
         rewrites : bool
-            Whether to say too how long each rewrite took, and which of them changed what a loop costs: nodes and matrix
-            products of its step, histories that it keeps.
+            Whether to say too how long each rewrite took, what it left in loops because all steps' values would have
+            taken too much memory, and which of them changed what a loop costs: nodes and matrix products of its step,
+            histories that it keeps.
         """
         lines = [f"{self._title()} takes {self._takes}", *self._program.explain()]
         lines += [f"profile of {p}" for p in self.profile]

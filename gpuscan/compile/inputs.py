@@ -33,7 +33,9 @@ class InputCheck:
         self.label = label
         self.allow_downcast = allow_downcast
         self.on_host = on_host
+        self.ndim = self.type.ndim
         self.dtype = np.dtype(self.type.dtype)
+        self.kinds = (np.ndarray, self.dtype.type)
         self.fixed = [(axis, size) for axis, size in enumerate(self.type.shape) if size is not None]
 
     def __call__(self, value: Any) -> Any:
@@ -47,14 +49,14 @@ class InputCheck:
             If the rank or a fixed size is another.
         """
         # Asked first, as most calls pass just this and small loops feel every microsecond.
-        fits = type(value) in (np.ndarray, self.dtype.type) and value.dtype == self.dtype
+        fits = type(value) in self.kinds and value.dtype == self.dtype
         array = value if fits else self._converted(value)
-        if len(array.shape) != self.type.ndim:
-            raise self._wrong_shape(array, f"{self.type.ndim} {'axis' if self.type.ndim == 1 else 'axes'}")
+        if len(array.shape) != self.ndim:
+            raise self._wrong_shape(array, f"{self.ndim} {'axis' if self.ndim == 1 else 'axes'}")
         for axis, size in self.fixed:
             if array.shape[axis] != size:
                 raise self._wrong_shape(array, f"size {size} along axis {axis}")
-        return array[()] if self.type.ndim == 0 and isinstance(array, np.ndarray) else array
+        return array[()] if self.ndim == 0 and isinstance(array, np.ndarray) else array
 
     def _wrong_shape(self, array: Any, needed: str) -> ShapeError:
         return ShapeError(f"{self.label} must have {needed} ({self.type}); found shape {tuple(array.shape)}")

@@ -33,7 +33,10 @@ WIDEST = {"recurrence": 64, "map": 512}
 """Elements of the largest value of a step up to which steps are computed together; measured against NumPy's calls."""
 
 FEWEST_STEPS = 32
-MOST_WIDTHS = 256
+MOST_SIZES = 256
+
+_Shapes = tuple[Any, ...]
+"""A number of steps, and the shapes of a loop's inputs."""
 
 PIECE = 2**15
 """Elements of a value in one piece, for all its steps: the values of a piece stay in the processor's cache."""
@@ -66,7 +69,13 @@ class AtOnce:
         self.order = solved.results
         self.run = write_function(solved.piece()).run
         self.widest = WIDEST["recurrence" if self.loop.states else "map"]
-        self.widths: dict[Any, int] = {}
+        self.count = len(self.op.results)
+        self.first_state = len(self.op.sequences)
+        self.first_other = self.first_state + len(self.op.states)
+        # The sequences whose rows are read, in the order in which they are.
+        self.rows = [(k, s.reverse, s.margin) for k, s in enumerate(self.op.sequences) if s.offsets]
+        self.sizes: dict[_Shapes, int] = {}
+        self.widths: dict[tuple[Shape, ...], int] = {}
 
     @classmethod
     def of(cls, node: Apply) -> AtOnce | None:
@@ -83,29 +92,42 @@ class AtOnce:
 
     def __call__(self, length: Any, *sources: Any) -> list[Any] | None:
         """Return the loop's results for its inputs."""
-        steps, width = int(length), self._width(sources)
-        if steps < FEWEST_STEPS or not 0 < width <= self.widest or not self._are_enough(steps, sources):
+        steps = int(length)
+        # One look-up decides a call on shapes that were seen before: of a short loop the decision would be most of it.
+        key = (steps, *[v.shape for v in sources])
+        size = self.sizes.get(key)
+        if size is None:
+            size = self._remembered(key)
+        if not size:
             return None
-        rows, states, others = self._split(sources)
-        size = max(PIECE // width, FEWEST_STEPS)
-        if steps <= size:
-            part = [v[: steps + s.margin] for v, s in zip(rows, self.loop.sequences, strict=True)]
-            results = self.run(np.int64(steps), *part, *states, *others)
-            return results[: len(self.op.results)]  # they come first
-        return self._in_pieces(steps, size, rows, states, others)
+        rows = [sources[k][::-1] if reverse else sources[k] for k, reverse, _ in self.rows]
+        states, others = sources[self.first_state : self.first_other], sources[self.first_other :]
+        if steps > size:
+            return self._in_pieces(steps, size, rows, states, others)
+        part = [v[: steps + margin] for v, (_, _, margin) in zip(rows, self.rows, strict=True)]
+        results = self.run(np.int64(steps), *part, *states, *others)
+        return results if len(results) == self.count else results[: self.count]  # they come first
 
-    def _width(self, sources: Sequence[Any]) -> int:
+    def _remembered(self, key: _Shapes) -> int:
+        """Return the steps of one piece for a number of steps and the shapes of all inputs; 0 for no gain."""
+        steps, *shapes = key
+        if len(self.sizes) >= MOST_SIZES:
+            self.sizes.clear()
+        width = self._width(shapes) if steps >= FEWEST_STEPS and self._are_enough(steps, shapes) else 0
+        self.sizes[key] = max(PIECE // width, FEWEST_STEPS) if 0 < width <= self.widest else 0
+        return self.sizes[key]
+
+    def _width(self, shapes: Sequence[Shape]) -> int:
         """Return how many elements the largest value of a step has; 0 where the loop itself says what is wrong."""
-        count = len(self.op.sequences)
-        key = (*(v.shape[1:] for v in sources[:count]), *(v.shape for v in sources[count:]))
+        key = tuple(s[1:] if i < self.first_state else s for i, s in enumerate(shapes))
         if (width := self.widths.get(key)) is None:
-            if len(self.widths) >= MOST_WIDTHS:
+            if len(self.widths) >= MOST_SIZES:
                 self.widths.clear()
             width = self.widths[key] = self._measured(key)
         return width
 
     def _measured(self, shapes: Sequence[Shape]) -> int:
-        whole: list[Shape] = [(None, *s) if i < len(self.op.sequences) else s for i, s in enumerate(shapes)]
+        whole: list[Shape] = [(None, *s) if i < self.first_state else s for i, s in enumerate(shapes)]
         try:
             loop = bind_loop(self.node, whole)
         except LoopError:
@@ -116,22 +138,15 @@ class AtOnce:
         ]
         return max((v.type.size or 0 for v in (*values, *reads)), default=0)
 
-    def _are_enough(self, steps: int, sources: Sequence[Any]) -> bool:
+    def _are_enough(self, steps: int, shapes: Sequence[Shape]) -> bool:
         """Whether sequences and initial values have the rows that so many steps need."""
-        specs = self.op.sequences
-        margins = [s.margin for s in specs]
-        rows = all(len(v) >= steps + margin for v, margin in zip(sources, margins, strict=False))
-        return rows and all(len(v) for v in sources[len(specs) : len(specs) + len(self.op.states)])
+        rows = all((s[0] or 0) >= steps + spec.margin for s, spec in zip(shapes, self.op.sequences, strict=False))
+        return rows and all(s[0] for s in shapes[self.first_state : self.first_other])
 
-    def _split(self, sources: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        """Return the sequences whose rows are read, in the order in which they are; initial values; non-sequences."""
-        specs = self.op.sequences
-        rows = [v[::-1] if s.reverse else v for s, v in zip(specs, sources, strict=False) if s.offsets]
-        states = len(specs) + len(self.op.states)
-        return rows, list(sources[len(specs) : states]), list(sources[states:])
-
-    def _in_pieces(self, steps: int, size: int, rows: list[Any], states: list[Any], others: list[Any]) -> list[Any]:
-        margins = [s.margin for s in self.loop.sequences]
+    def _in_pieces(
+        self, steps: int, size: int, rows: Sequence[Any], states: Sequence[Any], others: Sequence[Any]
+    ) -> list[Any]:
+        margins = [margin for _, _, margin in self.rows]
         wholes: dict[Result, Any] = {}
         for first in range(0, steps, size):
             count = min(size, steps - first)

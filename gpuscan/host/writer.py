@@ -164,26 +164,45 @@ class Writer:
 
 
 def free_early(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of a function with ``del`` after the last use of each value, so that its memory is given back."""
-    statements = _statements(lines)
+    """Yield the lines of a function that lets go of each value after its last use, so that its memory is given back.
+
+    Rows that a loop read last are such values too, and the buffers of its histories: each is, or is a view of, an array
+    for all steps. They are set to None, as there may be none of them where a loop ran no step.
+    """
+    targets = [m[1] for line in lines if (m := TARGETS.match(line))]
+    yield from _freed(lines, 4, {name for several in targets for name in several.split(", ")})
+
+
+TARGETS = re.compile(r" +(?:for k\d+, )?((?:[vxsh]\d+, )*[vxsh]\d+)(?: = | in )")
+
+
+def _freed(lines: Sequence[str], indent: int, names: Collection[str]) -> Iterator[str]:
+    """Yield lines of one indentation, with `names` let go of that nothing after these lines uses."""
+    statements = _statements(lines, indent)
     last: dict[str, int] = {}
     for position, statement in enumerate(statements):
-        last.update(dict.fromkeys(re.findall(r"\bv\d+\b", "\n".join(statement)), position))
-    # Values assigned inside a loop may not exist, if it ran no step.
-    targets = [m[1] for statement in statements if (m := re.match(r" {4}(v\d+(?:, v\d+)*) = ", statement[0]))]
-    assigned = {name for several in targets for name in several.split(", ")}
+        last.update(dict.fromkeys(re.findall(r"\b[vxsh]\d+\b", "\n".join(statement)), position))
+    ends: dict[int, list[str]] = {}
+    for name, position in last.items():
+        if name in names:
+            ends.setdefault(position, []).append(name)
     for position, statement in enumerate(statements):
-        yield from statement
-        dead = [name for name, i in last.items() if i == position and name in assigned]
+        dead = ends.get(position, [])
+        if statement[0].startswith(" " * indent + "if "):
+            yield statement[0]
+            yield from _freed(statement[1:], indent + 4, dead)
+        else:
+            yield from statement
         if dead and position < len(statements) - 1:
-            yield f"    del {', '.join(dead)}"
+            yield f"{' ' * indent}{' = '.join(dead)} = None"
 
 
-def _statements(lines: Sequence[str]) -> list[list[str]]:
-    """Return the lines in groups that each start at the function's own indentation."""
+def _statements(lines: Sequence[str], indent: int) -> list[list[str]]:
+    """Return the lines in groups that each start at this indentation."""
     groups: list[list[str]] = []
+    margin = " " * indent
     for line in lines:
-        if groups and line.startswith((" " * 5, "    except", "    else")):
+        if groups and line.startswith((f"{margin} ", f"{margin}except", f"{margin}else")):
             groups[-1].append(line)
         else:
             groups.append([line])

@@ -12,6 +12,7 @@ from gpuscan.loop.fixed import Outside
 from gpuscan.loop.names import Names
 from gpuscan.loop.records import Sequence as Rows
 from gpuscan.rewrite.rebuild import rebuild
+from gpuscan.rewrite.refusals import Refusal, note
 from gpuscan.rewrite.sizes_from_inputs import size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.indexing import index
@@ -136,6 +137,20 @@ def _same_size(a: Variable, b: Variable) -> bool:
 
 def fits(type_: TensorType, steps: int | None) -> bool:
     """Whether values of a type at so many steps take no more than `MOST_BYTES`, as far as sizes tell."""
-    if type_.size is None or steps is None:
+    return (_stack_bytes(type_, steps) or 0) <= MOST_BYTES
+
+
+def may_stack(loop: Loop, v: Variable) -> bool:
+    """Whether the values of all steps of what a step computes fit; if they do not, that is noted for ``explain``."""
+    if fits(v.type, steps := loop.length.known):
         return True
-    return type_.size * np.dtype(type_.dtype).itemsize * steps <= MOST_BYTES
+    named = v.name or (v.owner.op.name if v.owner is not None else "a value")
+    note(Refusal(loop.title, named, steps or 0, _stack_bytes(v.type, steps) or 0, MOST_BYTES))
+    return False
+
+
+def _stack_bytes(type_: TensorType, steps: int | None) -> int | None:
+    """Return the bytes of values of a type at so many steps; None where a size is not known."""
+    if type_.size is None or steps is None:
+        return None
+    return type_.size * np.dtype(type_.dtype).itemsize * steps

@@ -10,7 +10,7 @@ from gpuscan.loop import Loop, open_loop
 from gpuscan.loop.fixed import VIEWS, Outside, is_sure
 from gpuscan.loop.op import row_type
 from gpuscan.loop.records import Sequence as Rows
-from gpuscan.rewrite.bodies import change_loops, fits, has_given_length, names_of, reopened, rows_read
+from gpuscan.rewrite.bodies import change_loops, has_given_length, may_stack, names_of, reopened, rows_read
 from gpuscan.rewrite.drop_unread import drop_records
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
@@ -82,14 +82,12 @@ class _RowWork:
             return
         (output,) = node.outputs
         self.reads_of[output] = reads
-        if not fits(output.type, self.loop.length.known):
-            return
         if isinstance(node.op, MatMul):
             is_worth = len(others) == 1 and output.ndim >= rows[0].ndim
         else:
             carried = [v for v in rows if v in self.worth and v.ndim >= output.ndim]
             is_worth = isinstance(node.op, (Pointwise, Cast, SumTo, *VIEWS)) and bool(carried)
-        if is_worth:
+        if is_worth and may_stack(self.loop, output):
             self.worth.add(output)
 
     def leaving(self) -> list[Variable]:

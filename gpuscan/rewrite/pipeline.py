@@ -29,6 +29,7 @@ from gpuscan.rewrite.lazy_branches import lazy_branches
 from gpuscan.rewrite.merge_emits import merge_emits
 from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
+from gpuscan.rewrite.refusals import noting
 from gpuscan.rewrite.report import PassRun, loop_costs
 from gpuscan.rewrite.share_segments import share_segments
 from gpuscan.rewrite.simplify_states import simplify_states
@@ -125,10 +126,11 @@ def optimise(
     mode = get_mode(mode).excluding(*_excluded_everywhere())
     for run_pass in PASSES if passes is None else passes:
         started = perf_counter()
-        after = _everywhere(run_pass, graph, mode)
+        with noting() as refusals:
+            after = _everywhere(run_pass, graph, mode)
         if runs is not None:
-            seconds = perf_counter() - started
-            runs.append(PassRun(run_pass.__name__, seconds, None if after is graph else loop_costs(after)))
+            seconds, costs = perf_counter() - started, None if after is graph else loop_costs(after)
+            runs.append(PassRun(run_pass.__name__, seconds, costs, tuple(refusals)))
         graph = after
     return graph
 

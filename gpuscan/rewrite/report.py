@@ -10,6 +10,7 @@ import numpy as np
 from gpuscan.errors import counted
 from gpuscan.graph import Apply, Graph, Nested, holds_graphs
 from gpuscan.loop import Scan
+from gpuscan.rewrite.refusals import Refusal
 from gpuscan.tensor.products import MatMul
 
 
@@ -66,11 +67,14 @@ class PassRun:
         How long it took.
     costs : mapping of str to Cost, or None
         What each loop costs after it, by the titles that lead to it; None if it changed nothing.
+    refusals : tuple of Refusal
+        What it left in loops because it would take too much memory outside.
     """
 
     name: str
     seconds: float
     costs: Mapping[str, Cost] | None
+    refusals: tuple[Refusal, ...] = ()
 
 
 def loop_costs(graph: Graph) -> dict[str, Cost]:
@@ -103,7 +107,7 @@ def _cost_outside(node: Apply) -> Cost:
 
 
 def describe(before: Mapping[str, Cost], runs: Sequence[PassRun], seconds: float | None) -> Iterator[str]:
-    """Yield lines that say how long each pass took, and which passes changed what a loop costs.
+    """Yield lines that say how long each pass took, what it had no memory for, and which changed what a loop costs.
 
     Parameters
     ----------
@@ -118,6 +122,7 @@ def describe(before: Mapping[str, Cost], runs: Sequence[PassRun], seconds: float
     yield f"rewrites: {1e3 * sum(run.seconds for run in runs):.1f} ms{whole}"
     for run in runs:
         yield f"  {run.name:20}{1e3 * run.seconds:6.1f} ms{'' if run.costs is None else ', changed the graph'}"
+        yield from (f"    {refusal}" for refusal in run.refusals)
     for title in _titles(before, runs):
         yield from _loop(title, before, runs)
 

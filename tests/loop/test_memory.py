@@ -109,3 +109,17 @@ def test_a_loop_with_updates_alone_and_lags():
     _, updates = gs.scan(step, outputs_info={"initial": past, "taps": [-2, -1]}, n_steps=STEPS)
     f = gs.function([past], updates=updates, device="cpu")
     assert peak(f, np.ones((2, WIDTH))) < 20 * ROW
+
+
+def test_what_a_loop_read_is_given_back_after_it():
+    """Rows and histories are views of what all steps read and store: none must be held on to."""
+    rows = gt.tanh(gt.outer(gt.arange(STEPS), start))
+    h, _ = gs.scan(lambda row, h: gt.tanh(row + h), rows, start)
+    back, _ = gs.scan(lambda row, h: gt.tanh(row * h), h, start, go_backwards=True)
+    again, _ = gs.scan(lambda row, h: gt.tanh(row - h), back, start)
+    assert 2 * HISTORY < peak(compiled(again), np.ones(WIDTH)) < 2 * HISTORY + 20 * ROW
+
+
+def test_initial_values_are_given_back_when_the_first_step_has_read_them():
+    power, _ = gs.scan(lambda before, a: before * a, None, gt.ones_like(start), start, n_steps=STEPS)
+    assert peak(compiled(power[-1]), np.ones(WIDTH)) < 2.5 * ROW

@@ -8,7 +8,7 @@ import pytest
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.rewrite.cancel_factors import cancel_factors
-from tests.rewrite.programs import X, Y, after, assert_agree, is_kept, s, x, y
+from tests.rewrite.programs import OFF, X, Y, after, assert_agree, is_kept, s, x, y
 
 e, p = gt.exp(x), gt.sigmoid(x)
 q = gt.exp(x) / gt.exp(x).sum()
@@ -58,6 +58,14 @@ def test_values_and_shapes():
 def test_zero_and_infinite_exponentials():
     f = gs.function([x], x / e * e, device="cpu")
     np.testing.assert_array_equal(f([-1000.0, 1000.0]), [-1000, 1000])
+
+
+def test_nan_of_what_is_divided_by_and_multiplied_with_is_not_handed_on():
+    values = [-1000.0, 0.0, np.nan]  # an exponential of 0, of 1 and of NaN
+    written = gs.function([x, y], y / e * e, OFF, device="cpu")(values, [0.0, 2.0, 3.0])
+    np.testing.assert_array_equal(written, [np.nan, 2, np.nan])
+    found = gs.function([x, y], y / e * e, device="cpu")(values, [0.0, 2.0, 3.0])
+    np.testing.assert_array_equal(found, [0, 2, 3])
 
 
 def test_a_chain_of_products_is_looked_into_only_so_far():

@@ -78,6 +78,17 @@ def test_what_is_not_selected_does_not_matter():
     np.testing.assert_array_equal(f([[1.0, 0.0], [0.0, 1.0]], [0, 1]), [0, 0])
 
 
+@pytest.mark.parametrize("name", ["a code times rows", "a choice", "a code times a matrix"])
+def test_a_selection_among_none_is_an_error(name):
+    empty = np.zeros((0, 3) if "matrix" in name else (3, 0))
+    written, found = (
+        gs.function([X, I, i], CHANGED[name], mode, device="cpu", on_unused_input="ignore") for mode in (OFF, None)
+    )
+    np.testing.assert_array_equal(written(empty, [0, 1, 2], 0), [0, 0, 0])
+    with pytest.raises(IndexError):
+        found(empty, [0, 1, 2], 0)
+
+
 def test_rows_that_broadcast_and_rows_that_do_not_fit():
     f = gs.function([X, I], (code * X).sum(1), device="cpu")
     np.testing.assert_array_equal(f([[1.0, 2.0]], [0, 1, 1]), [1, 2, 2])

@@ -6,7 +6,6 @@ import gc
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,19 +16,13 @@ from hypothesis import strategies as st
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.graph import Graph, leaves
-from gpuscan.rewrite import PASSES, loop_costs, optimise
+from gpuscan.rewrite import PASSES, bodies, loop_costs, optimise
 from gpuscan.rewrite.sizes_from_inputs import FOUND
 from tests.rewrite.programs import OFF, X, graph_of, s, text_of, x
 
 NAMES = list(dict.fromkeys(run_pass.__name__ for run_pass in PASSES))
 
 # ---- by name ----
-
-
-def test_the_document_has_a_section_for_each_pass_in_order():
-    document = Path(__file__).resolve().parents[2] / "docs" / "rewrites.md"
-    headings = re.findall(r"^## (\w+)$", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert headings == NAMES
 
 
 def test_a_pass_is_a_file_of_its_name():
@@ -84,6 +77,28 @@ def test_explain_says_what_each_pass_changed():
     assert f"rewrites: {1e3 * sum(run.seconds for run in f._recipe.rewrites):.1f} ms of " in text
     assert all(f"\n  {name}" in text for name in NAMES)
     assert "after" not in (f.explain("str") or "")
+
+
+def test_explain_says_what_would_have_taken_too_much_memory(monkeypatch):
+    rows = gt.tensor("rows", shape=(10, 4))
+    weights, bias = gt.tensor("weights", shape=(4, 100)), gt.tensor("bias", shape=(100,))
+
+    def step(row, h, total):
+        projected = row @ weights
+        projected.name = "projected"
+        h = gt.tanh(projected + bias + h)
+        return h, total + gt.outer(row, h)
+
+    def refused() -> list[tuple[str, str]]:
+        (_, total), _ = gs.scan(step, rows, [gt.zeros(100), gt.zeros((4, 100))], name="net")
+        text = gs.function([rows, weights, bias], total[-1], device="cpu").explain("str", rewrites=True)
+        assert text is not None
+        return re.findall(r"^  (\w+) .*\n    left (.*)$", text, flags=re.MULTILINE)
+
+    assert not refused()
+    monkeypatch.setattr(bodies, "MOST_BYTES", 7999)
+    end = "in the step of scan[net]: of 10 steps it takes 8000 bytes, and gpuscan.rewrite.bodies.MOST_BYTES allows 7999"
+    assert refused() == [("hoist_products", f"projected {end}"), ("sum_after", f"tanh {end}")]
 
 
 def test_loops_inside_loops_and_bytes_that_are_known():

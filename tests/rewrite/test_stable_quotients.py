@@ -8,7 +8,7 @@ import pytest
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.rewrite.stable_quotients import stable_quotients
-from tests.rewrite.programs import X, after, assert_agree, is_kept, s, x, y
+from tests.rewrite.programs import OFF, X, after, assert_agree, is_kept, s, x, y
 
 SHIFTED = (
     "exp(sub(x, switch(isfinite(dimshuffle[x](max[0](x))), dimshuffle[x](max[0](x)), 0.0)))"
@@ -74,3 +74,10 @@ def test_a_softmax_in_a_loop_and_its_gradient_out_of_range():
     value, gradient = f([[900.0, 0.0], [0.0, 900.0]])
     np.testing.assert_array_equal(value, [0, 1])
     np.testing.assert_array_equal(gradient, np.zeros((2, 2)))
+
+
+def test_a_softmax_of_nothing_is_a_maximum_of_nothing():
+    softmax = one_exp / one_exp.sum()
+    assert gs.function([x], softmax, OFF, device="cpu")([]).shape == (0,)
+    with pytest.raises(ValueError, match="nothing to choose from"):
+        gs.function([x], softmax, device="cpu")([])
