@@ -20,7 +20,20 @@ __device__ __forceinline__ long long lane_loop(Step& step, long long length, lon
     for (int i = 0; i < AHEAD; ++i) {
         if (first + i * stride < length) step.read(first + i * stride, rows[i]);
     }
-    for (long long start = first; start < length; start += AHEAD * stride) {
+    long long start = first;
+    if constexpr (AHEAD > 1) {
+        // While these steps and those whose rows they load are all there, none asks whether it is.
+        for (; start + (2 * AHEAD - 1) * stride < length; start += AHEAD * stride) {
+#pragma unroll
+            for (int i = 0; i < AHEAD; ++i) {
+                long long const t = start + i * stride;
+                typename Step::Row const row = rows[i];
+                step.read(t + AHEAD * stride, rows[i]);
+                if (!step.advance(t, row)) return t + 1;
+            }
+        }
+    }
+    for (; start < length; start += AHEAD * stride) {
         // Unrolled, so that rows[i] is a register.
 #pragma unroll
         for (int i = 0; i < AHEAD; ++i) {

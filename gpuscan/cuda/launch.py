@@ -153,8 +153,8 @@ FORMAT = "whole"
 def _whole(cubin: bytes) -> bytes:
     """Return a binary with the byte that CuPy takes off its end.
 
-    CuPy strips what would be the zero at the end of a text. It loads binaries from Python's bytes, which are followed by
-    a zero in memory; a driver that reads a file would find the last program header one byte short.
+    CuPy strips what would be the zero at the end of a text. It loads binaries from Python's bytes, and in memory a zero
+    follows those; a driver that reads a file would find the last program header one byte short.
     """
     return bytes(cubin) + b"\0"
 

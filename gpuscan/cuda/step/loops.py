@@ -25,6 +25,9 @@ from gpuscan.errors import LoopError
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Result, Sequence, State
 
+MOST_COUNTED = 2**31
+"""From this length on steps are counted with 64 bits, which takes twice the instructions."""
+
 MOST_KEPT_BYTES = 16384
 """Of a thread, for the rows of one record of a loop inside: local memory, of which caches hold a part."""
 
@@ -103,15 +106,19 @@ class _InnerLoop:
         self.opened = opened
         self.loop = opened.loop
         self.t = w.names.unique("t_inner")
-        self.length = "0"
+        self.length, self.counter = "0", "long long"
         self.rows: dict[Result, _Rows] = {}
 
     def write(self) -> None:
         w, loop = self.w, self.loop
         w.close_group()
-        self.length = w.names.unique("length_inner")
-        w.line(f"long long {self.length} = {w.alone(lambda: w.read_one(self.node.inputs[0]))};")
-        if self.node.inputs[0].known is None:
+        known = self.node.inputs[0].known
+        if known is not None and known < MOST_COUNTED:
+            self.length, self.counter = str(known), "int"
+        else:
+            self.length = w.names.unique("length_inner")
+            w.line(f"long long {self.length} = {w.alone(lambda: w.read_one(self.node.inputs[0]))};")
+        if known is None:
             self._check_length()
         self._name_inputs()
         states = [Carried(w, self.opened, state, w.line) for state in loop.states]
@@ -227,7 +234,7 @@ class _InnerLoop:
             inside.insert(0, "team.sync();")
         else:
             w.pending = before
-        w.line(f"for (long long {self.t} = 0; {self.t} < {self.length}; ++{self.t}) {{")
+        w.line(f"for ({self.counter} {self.t} = 0; {self.t} < {self.length}; ++{self.t}) {{")
         w.lines += [f"    {line}" for line in inside]
         w.line("}")
         if touches:
