@@ -11,7 +11,7 @@ from gpuscan.config import config
 from gpuscan.errors import DtypeError, ShapeError
 from gpuscan.graph import Variable
 from gpuscan.tensor import elementwise
-from gpuscan.tensor.convert import as_tensor_variable, cast, constant, operands
+from gpuscan.tensor.convert import as_tensor_variable, cast, constant, dtype_name, operands
 from gpuscan.tensor.layout import broadcast_to, dimshuffle, flatten, shape_padright
 from gpuscan.tensor.pointwise import kind, promote
 from gpuscan.tensor.shaping import dim
@@ -51,14 +51,16 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
     endpoint : bool
         Whether `stop` is among them; otherwise it would be the next one.
     dtype : str, optional
-        What they are returned as.
+        What they are returned as; rounded down if it is one of integers.
 
     Raises
     ------
     ShapeError
         If `num` is negative.
     """
-    return _as(_spread(start, stop, num, endpoint, "linspace"), dtype)
+    numbers = _spread(start, stop, num, endpoint, "linspace")
+    is_whole = dtype is not None and kind(dtype_name(dtype)) in "iu"
+    return _as(elementwise.floor(numbers) if is_whole else numbers, dtype)
 
 
 def _spread(start: Any, stop: Any, num: int, endpoint: bool, what: str) -> Variable:

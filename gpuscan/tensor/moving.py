@@ -55,7 +55,8 @@ def roll(x: Any, shift: Any, axis: int | Sequence[int] | None = None) -> Variabl
 
 def _shifts(shift: Any, axis: int | Sequence[int]) -> list[tuple[Variable, int]]:
     """Return by how much to shift along which axis, one shift or axis for all if there is one."""
-    shifts = list(shift) if isinstance(shift, Sequence | np.ndarray) else [shift]
+    shift = shift.tolist() if isinstance(shift, np.ndarray) else shift
+    shifts = list(shift) if isinstance(shift, Sequence) else [shift]
     axes = list(axis) if isinstance(axis, Sequence) else [axis]
     count = len(axes) if len(shifts) == 1 else len(shifts)
     if len(axes) not in (1, count):

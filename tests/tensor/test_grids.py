@@ -27,8 +27,13 @@ def test_spaces(num: int, endpoint: bool) -> None:
         single = np.abs(a).astype("float32")
         agree(lambda a: ours(a, 3, num, endpoint), theirs(single, 3, num, endpoint, dtype="float32"), single)  # noqa: B023
         same(ours(1, 3, num, endpoint).eval(device="cpu"), theirs(1, 3, num, endpoint))
-        whole = ours(1, 300, num, endpoint, dtype="int64").eval(device="cpu")
-        assert whole.dtype == "int64"
+    for dtype in ("int64", "float32"):
+        agree(
+            lambda a: gt.linspace(a, 1.5, num, endpoint, dtype),  # noqa: B023
+            np.linspace(-A, 1.5, num, endpoint, dtype=dtype),
+            -A,
+        )
+    assert gt.geomspace(1, 300, num, endpoint, "int64").dtype == gt.logspace(1, 3, num, dtype="int64").dtype == "int64"
 
 
 def test_logspace_to_another_base() -> None:

@@ -34,6 +34,7 @@ def test_roll_along_several_axes() -> None:
         agree(lambda x: gt.roll(x, shift, axis), np.roll(X, shift, axis), X)  # noqa: B023
     agree(lambda x: gt.roll(x, np.array([1, 2]), (0, 2)), np.roll(X, (1, 2), (0, 2)), X)
     agree(lambda x, s: gt.roll(x, (s, 1), (0, 1)), np.roll(M, (2, 1), (0, 1)), M, np.array(2))
+    agree(lambda x: gt.roll(x, np.array(2), 0), np.roll(X, 2, 0), X)
     agree(lambda x: gt.roll(x, (1, 2)), np.roll(X, (1, 2)), X)
 
 
