@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from gpuscan import tensor as gt
 from gpuscan.autodiff.cotangents import Cotangent
@@ -14,7 +13,7 @@ from gpuscan.graph import Apply, Variable
 from gpuscan.loop import scan
 from gpuscan.tensor.cumulative import Cumulate
 from gpuscan.tensor.ordering import ArgSort, SearchSorted, Sort
-from gpuscan.tensor.shaping import dim, dims
+from gpuscan.tensor.shaping import dims
 
 
 def _turned(x: Variable, axis: int) -> Variable:
@@ -49,27 +48,18 @@ def _push_cumulate(node: Apply, tangents: Sequence[Variable | None]) -> Sequence
     return carry({x: tangents[0]}, [_running_product(x, op.axis)])
 
 
-def _taken(x: Variable, positions: Variable, axis: int) -> Variable:
-    """Return the elements at positions along an axis, which `positions` has for each element of the others."""
-    index: list[Any] = []
-    for a in range(x.ndim):
-        along = gt.arange(dim(x, a)).dimshuffle(*(0 if b == a else "x" for b in range(x.ndim)))
-        index.append(positions if a == axis else along)
-    return x[tuple(index)]
-
-
 def _pull_sort(node: Apply, incoming: Sequence[Cotangent | None]) -> Outgoing:
     assert isinstance(node.op, Sort)
     assert incoming[0] is not None
     order = ArgSort(node.op.axis)
-    return [_taken(incoming[0].total(), order(order(node.inputs[0])), node.op.axis)]
+    return [gt.take_along_axis(incoming[0].total(), order(order(node.inputs[0])), node.op.axis)]
 
 
 def _push_sort(node: Apply, tangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
     assert isinstance(node.op, Sort)
     if tangents[0] is None:
         return [None]
-    return [_taken(tangents[0], ArgSort(node.op.axis)(node.inputs[0]), node.op.axis)]
+    return [gt.take_along_axis(tangents[0], ArgSort(node.op.axis)(node.inputs[0]), node.op.axis)]
 
 
 DERIVATIVES[Cumulate] = Derivative(_pull_cumulate, _push_cumulate)

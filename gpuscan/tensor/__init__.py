@@ -10,6 +10,9 @@ from gpuscan.tensor.convert import (
     cast,
     constant,
 )
+from gpuscan.tensor.convolution import (
+    convolve,
+)
 from gpuscan.tensor.creation import (
     alloc,
     arange,
@@ -18,8 +21,8 @@ from gpuscan.tensor.creation import (
     eye,
     full,
     full_like,
+    identity,
     identity_like,
-    linspace,
     ones,
     ones_like,
     zeros,
@@ -34,10 +37,13 @@ from gpuscan.tensor.diagonals import (
     diag,
     diagonal,
     extract_diag,
+    fill_diagonal,
     trace,
     tri,
     tril,
+    tril_indices,
     triu,
+    triu_indices,
 )
 from gpuscan.tensor.elementwise import (
     abs,
@@ -75,6 +81,8 @@ from gpuscan.tensor.elementwise import (
     expm1,
     floor,
     floor_div,
+    fmax,
+    fmin,
     gamma,
     gammainc,
     gammaincc,
@@ -104,12 +112,14 @@ from gpuscan.tensor.elementwise import (
     logical_not,
     logical_or,
     logical_xor,
+    logit,
     lt,
     maximum,
     minimum,
     mod,
     mul,
     multiply,
+    nan_to_num,
     ndtr,
     ndtri,
     neg,
@@ -124,6 +134,7 @@ from gpuscan.tensor.elementwise import (
     rad2deg,
     real,
     reciprocal,
+    relu,
     right_shift,
     rint,
     round,
@@ -145,6 +156,12 @@ from gpuscan.tensor.elementwise import (
     trunc,
     where,
     xor,
+)
+from gpuscan.tensor.grids import (
+    geomspace,
+    linspace,
+    logspace,
+    meshgrid,
 )
 from gpuscan.tensor.guards import (
     assert_op,
@@ -224,15 +241,19 @@ from gpuscan.tensor.inputs import (
 )
 from gpuscan.tensor.joining import (
     concatenate,
+    dstack,
+    hstack,
     join,
     repeat,
     split,
     stack,
     tile,
+    vstack,
 )
 from gpuscan.tensor.layout import (
     atleast_1d,
     atleast_2d,
+    atleast_3d,
     broadcast_arrays,
     broadcast_to,
     dimshuffle,
@@ -241,21 +262,35 @@ from gpuscan.tensor.layout import (
     moveaxis,
     ravel,
     reshape,
+    shape_padaxis,
     shape_padleft,
     shape_padright,
     squeeze,
     swapaxes,
     transpose,
 )
+from gpuscan.tensor.linalg import (
+    matrix_power,
+)
 from gpuscan.tensor.logsums import (
     log_softmax,
+    logdiffexp,
     logsumexp,
     softmax,
+)
+from gpuscan.tensor.moving import (
+    flip,
+    fliplr,
+    flipud,
+    roll,
 )
 from gpuscan.tensor.ordering import (
     argsort,
     searchsorted,
     sort,
+)
+from gpuscan.tensor.padding import (
+    pad,
 )
 from gpuscan.tensor.products import (
     dot,
@@ -267,22 +302,45 @@ from gpuscan.tensor.products import (
 from gpuscan.tensor.reduction import (
     all,
     allclose,
+    amax,
+    amin,
     any,
     argmax,
     argmin,
+    count_nonzero,
     max,
+    max_and_argmax,
     mean,
     min,
     prod,
+    ptp,
     std,
     sum,
     var,
+)
+from gpuscan.tensor.selection import (
+    argtopk,
+    take_along_axis,
+    topk,
 )
 from gpuscan.tensor.sizes import (
     shape,
     size,
 )
+from gpuscan.tensor.statistics import (
+    cov,
+    median,
+)
 from gpuscan.tensor.vectorizing import vectorize
+from gpuscan.tensor.vectors import (
+    batched_dot,
+    cross,
+    inner,
+    matvec,
+    vdot,
+    vecdot,
+    vecmat,
+)
 
 as_tensor = as_tensor_variable
 
@@ -303,11 +361,11 @@ __all__ = [
     "cscalar", "cvector", "crow", "ccol", "cmatrix", "ctensor3", "ctensor4",
     "zscalar", "zvector", "zrow", "zcol", "zmatrix", "ztensor3", "ztensor4",
     # new arrays
-    "alloc", "arange", "empty", "empty_like", "eye", "full", "full_like", "identity_like", "linspace", "ones",
-    "ones_like", "zeros", "zeros_like",
+    "alloc", "arange", "empty", "empty_like", "eye", "full", "full_like", "geomspace", "identity", "identity_like",
+    "linspace", "logspace", "meshgrid", "ones", "ones_like", "tril_indices", "triu_indices", "zeros", "zeros_like",
     # arithmetic
     "add", "sub", "mul", "true_div", "floor_div", "mod", "power", "neg", "abs", "sign", "sqr", "sqrt", "cbrt",
-    "reciprocal", "hypot", "maximum", "minimum", "clip",
+    "reciprocal", "hypot", "maximum", "minimum", "fmax", "fmin", "clip", "nan_to_num", "relu",
     # comparison
     "eq", "neq", "lt", "le", "gt", "ge", "isclose", "isfinite", "isinf", "isnan",
     # logic and bits
@@ -322,27 +380,32 @@ __all__ = [
     "arctanh", "deg2rad", "rad2deg",
     # special functions
     "sigmoid", "softplus", "erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc",
-    "gammaincc", "digamma", "polygamma", "betaln", "i0", "i1", "log1mexp", "logsumexp", "softmax", "log_softmax",
+    "gammaincc", "digamma", "polygamma", "betaln", "i0", "i1", "log1mexp", "logdiffexp", "logit", "logsumexp",
+    "softmax", "log_softmax",
     # complex numbers
     "real", "imag", "conj", "angle",
     # other names of the above
-    "absolute", "and_", "divide", "int_div", "inv", "multiply", "negative", "not_equal", "or_", "pow", "psi", "sgn",
-    "square", "subtract", "xor",
+    "absolute", "amax", "amin", "and_", "divide", "int_div", "inv", "multiply", "negative", "not_equal", "or_", "pow",
+    "psi", "sgn", "square", "subtract", "xor",
     # reductions
-    "all", "allclose", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var",
+    "all", "allclose", "any", "argmax", "argmin", "count_nonzero", "cov", "max", "max_and_argmax", "mean", "median",
+    "min", "prod", "ptp", "std", "sum", "var",
     # products
-    "dot", "einsum", "kron", "matmul", "outer", "tensordot",
+    "batched_dot", "convolve", "cross", "dot", "einsum", "inner", "kron", "matmul", "matrix_power", "matvec", "outer",
+    "tensordot", "vdot", "vecdot", "vecmat",
     # running sums, order, diagonals and triangles
-    "cumprod", "cumsum", "diff", "argsort", "searchsorted", "sort", "diag", "diagonal", "extract_diag", "trace", "tri",
-    "tril", "triu",
+    "cumprod", "cumsum", "diff", "argsort", "argtopk", "searchsorted", "sort", "topk", "diag", "diagonal",
+    "extract_diag", "fill_diagonal", "trace", "tri", "tril", "triu",
     # shapes and axes
-    "shape", "size", "atleast_1d", "atleast_2d", "broadcast_arrays", "broadcast_to", "dimshuffle", "expand_dims",
-    "flatten", "moveaxis", "ravel", "reshape", "shape_padleft", "shape_padright", "squeeze", "swapaxes",
-    "transpose",
-    # joining and repeating
-    "concatenate", "join", "repeat", "split", "stack", "tile",
+    "shape", "size", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "dimshuffle",
+    "expand_dims", "flatten", "moveaxis", "ravel", "reshape", "shape_padaxis", "shape_padleft", "shape_padright",
+    "squeeze", "swapaxes", "transpose",
+    # joining, repeating and padding
+    "concatenate", "dstack", "hstack", "join", "pad", "repeat", "split", "stack", "tile", "vstack",
+    # elements moved along axes
+    "flip", "fliplr", "flipud", "roll",
     # parts of arrays
-    "inc_subtensor", "set_subtensor", "take",
+    "inc_subtensor", "set_subtensor", "take", "take_along_axis",
     # checked while they run
     "assert_op", "specify_shape",
     # functions of one element of a batch

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import index as as_index
 from typing import Any, final
 
 import numpy as np
 
-from gpuscan.config import config
 from gpuscan.errors import DtypeError, ShapeError
 from gpuscan.graph import Constant, Op, TensorType, Variable
-from gpuscan.tensor.convert import as_tensor_variable, cast, constant, dtype_name, operands
-from gpuscan.tensor.layout import broadcast_to, shape_padright
+from gpuscan.tensor.convert import as_tensor_variable, cast, dtype_name, operands
+from gpuscan.tensor.layout import broadcast_to
 from gpuscan.tensor.pointwise import kind, promote
 from gpuscan.tensor.shaping import dim, dims
 from gpuscan.tensor.sizes import as_sizes
@@ -134,23 +132,14 @@ def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
     return Eye(dtype_name("floatX" if dtype is None else dtype))(rows, columns, offset)
 
 
+def identity(n: Any, dtype: Any = None) -> Variable:
+    """Return the identity matrix of `n` rows and columns, floatX unless `dtype` is given."""
+    return eye(n, dtype=dtype)
+
+
 def identity_like(x: Any) -> Variable:
     """Return the identity matrix of the shape and dtype of the matrix `x`."""
     x = as_tensor_variable(x)
     if x.ndim != 2:
         raise ShapeError(f"identity_like: needs a matrix, not {x.type}")
     return eye(dim(x, 0), dim(x, 1), dtype=x.dtype)
-
-
-def linspace(start: Any, stop: Any, num: int = 50) -> Variable:
-    """Return `num` evenly spaced numbers from `start` to `stop`, both included, along a new first axis."""
-    count = as_index(num)
-    if count < 0:
-        raise ShapeError(f"linspace: the number of elements must not be negative; found {num}")
-    bounds = operands(start, stop)
-    common = promote(*(v.dtype for v in bounds))
-    common = str(config.floatX) if kind(common) in "biu" else common
-    first, last = (cast(v, common) for v in bounds)
-    positions = constant(np.arange(count), dtype=common)
-    spread = (last - first) / constant(max(count - 1, 1), dtype=common)
-    return first + shape_padright(positions, max(first.ndim, last.ndim)) * spread

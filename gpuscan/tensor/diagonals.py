@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import index as as_index
 from typing import Any
+
+import numpy as np
 
 from gpuscan.config import config
 from gpuscan.errors import ShapeError
@@ -11,6 +14,7 @@ from gpuscan.graph import Variable
 from gpuscan.tensor import elementwise, reduction
 from gpuscan.tensor.convert import as_tensor_variable, cast, constant
 from gpuscan.tensor.creation import arange, zeros
+from gpuscan.tensor.guards import specify_shape
 from gpuscan.tensor.indexing import index, set_subtensor
 from gpuscan.tensor.layout import dimshuffle
 from gpuscan.tensor.shaping import dim, normalize_axis
@@ -97,6 +101,41 @@ def diag(x: Any, k: int = 0) -> Variable:
     return set_subtensor(place, x)
 
 
+def fill_diagonal(a: Any, val: Any) -> Variable:
+    """Return `a` with its main diagonal replaced; `a` itself stays as it is.
+
+    Parameters
+    ----------
+    a : array_like
+        A matrix, or an array of more axes that all have one size.
+    val : array_like
+        A number, or a vector with one for each element of the diagonal.
+
+    Returns
+    -------
+    Variable
+        Of the type of `a`.
+
+    Raises
+    ------
+    ShapeError
+        If `a` has fewer than two axes, or more than two of different sizes, or `val` does not fit the diagonal.
+    DtypeError
+        If the dtype of `val` does not fit that of `a` without loss.
+    """
+    a = as_tensor_variable(a)
+    if a.ndim < 2:
+        raise ShapeError(f"fill_diagonal: {a.name or 'the array'} is {a.type}; it needs two axes or more")
+    if a.ndim > 2:
+        if len({size for size in a.type.shape if size is not None}) > 1:
+            raise ShapeError(
+                f"fill_diagonal: {a.name or 'the array'} is {a.type}; more than two axes must be of one size"
+            )
+        a = specify_shape(a, [dim(a, 0)] * a.ndim)
+    length = elementwise.minimum(dim(a, 0), dim(a, 1))
+    return set_subtensor(index(a, (arange(length),) * a.ndim), val)
+
+
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Variable:
     """Return the sum of a diagonal; the arguments are those of `diagonal`."""
     return reduction.sum(diagonal(x, offset, axis1, axis2), -1)
@@ -148,3 +187,65 @@ def triu(x: Any, k: Any = 0) -> Variable:
     """
     x, below = _triangle(x, as_tensor_variable(k) - 1, "triu")
     return elementwise.switch(below, constant(0, dtype=x.dtype), x)
+
+
+def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Variable, Variable]:
+    """Return the rows and the columns of the elements on diagonal `k` and below it.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows of the matrix.
+    k : int
+        The last diagonal.
+    m : int, optional
+        Number of its columns; `n` by default.
+
+    Returns
+    -------
+    rows, columns : Variable
+        Constant vectors of int64, for ``x[rows, columns]``.
+
+    Raises
+    ------
+    TypeError
+        If a size is symbolic.
+    """
+    return _indices("tril_indices", np.tril_indices, n, k, m)
+
+
+def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Variable, Variable]:
+    """Return the rows and the columns of the elements on diagonal `k` and above it.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows of the matrix.
+    k : int
+        The first diagonal.
+    m : int, optional
+        Number of its columns; `n` by default.
+
+    Returns
+    -------
+    rows, columns : Variable
+        Constant vectors of int64, for ``x[rows, columns]``.
+
+    Raises
+    ------
+    TypeError
+        If a size is symbolic.
+    """
+    return _indices("triu_indices", np.triu_indices, n, k, m)
+
+
+def _indices(what: str, compute: Callable[..., Any], n: int, k: int, m: int | None) -> tuple[Variable, Variable]:
+    try:
+        sizes = [as_index(n), as_index(k), as_index(n if m is None else m)]
+    except TypeError:
+        raise TypeError(
+            f"{what}: n, k and m must be integers known while the graph is built, as they decide how many indices "
+            f"there are; found {n!r}, {k!r} and {m!r}. Use {what[:4]} for sizes that are symbolic."
+        ) from None
+    rows, columns = compute(*sizes)
+    return constant(rows.astype("int64")), constant(columns.astype("int64"))

@@ -6,6 +6,8 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from gpuscan.config import config
 from gpuscan.errors import DtypeError
 from gpuscan.graph import Variable
@@ -203,3 +205,71 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
         x, y = cast(x, config.floatX), cast(y, config.floatX)
     close = or_(and_(le(abs(x - y), atol + rtol * abs(y)), isfinite(y)), eq(x, y))
     return or_(close, and_(isnan(x), isnan(y))) if equal_nan else close
+
+
+def fmax(x1: Any, x2: Any) -> Variable:
+    """Return the larger of two numbers, the other one where one is NaN. Pointwise, with NumPy's broadcasting."""
+    x1, x2 = operands(x1, x2)
+    return switch(or_(ge(x1, x2), isnan(x2)), x1, x2)
+
+
+def fmin(x1: Any, x2: Any) -> Variable:
+    """Return the smaller of two numbers, the other one where one is NaN. Pointwise, with NumPy's broadcasting."""
+    x1, x2 = operands(x1, x2)
+    return switch(or_(le(x1, x2), isnan(x2)), x1, x2)
+
+
+def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Variable:
+    """Return `x` with numbers in place of NaN and infinities; integers stay as they are.
+
+    Parameters
+    ----------
+    x : array_like
+        Values; of complex ones both parts are treated.
+    nan : scalar
+        What NaN becomes.
+    posinf, neginf : scalar, optional
+        What infinity and minus infinity become: by default the largest number of the dtype and its negative.
+
+    Returns
+    -------
+    Variable
+        Of the shape and dtype of `x`.
+    """
+    values = as_tensor_variable(x)
+    if kind(values.dtype) == "c":
+        return add(nan_to_num(real(x), nan, posinf, neginf), 1j * nan_to_num(imag(x), nan, posinf, neginf))
+    if kind(values.dtype) != "f":
+        return values
+    largest = float(np.finfo(values.dtype).max)
+    above, below = (largest if posinf is None else posinf), (-largest if neginf is None else neginf)
+    number, high, low = (cast(value, values.dtype) for value in (nan, above, below))
+    return switch(isnan(values), number, switch(isinf(values), switch(gt(values, 0), high, low), values))
+
+
+def relu(x: Any, alpha: Any = 0) -> Variable:
+    """Return `x` where it is positive and ``alpha * x`` elsewhere.
+
+    Parameters
+    ----------
+    x : array_like
+        Real numbers.
+    alpha : scalar or array_like
+        Slope below 0: 0 for the rectified linear unit, a small number for a leaky one, an array for one of each.
+
+    Returns
+    -------
+    Variable
+        Its derivative at 0 is `alpha`.
+    """
+    x = as_tensor_variable(x)
+    if isinstance(alpha, builtins.int | builtins.float) and alpha == 0:
+        return switch(le(x, 0), cast(0, x.dtype), x)
+    return switch(gt(x, 0), x, alpha * x)
+
+
+def logit(x: Any) -> Variable:
+    """Return ``log(x / (1 - x))``, the inverse of `sigmoid`. Pointwise; integers become floatX."""
+    x = as_tensor_variable(x)
+    x = cast(x, config.floatX) if kind(x.dtype) in "biu" else x
+    return log(x / (1 - x))

@@ -13,7 +13,16 @@ from gpuscan.graph import Variable
 from gpuscan.tensor import elementwise
 from gpuscan.tensor.convert import as_tensor_variable, cast, constant, operands
 from gpuscan.tensor.indexing import index
-from gpuscan.tensor.layout import broadcast_to, dimshuffle, expand_dims, flatten, shape_padleft
+from gpuscan.tensor.layout import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    broadcast_to,
+    dimshuffle,
+    expand_dims,
+    flatten,
+    shape_padleft,
+)
 from gpuscan.tensor.pointwise import promote
 from gpuscan.tensor.shaping import Join, Repeat, Reshape, Stack, dim, dims, normalize_axis
 from gpuscan.tensor.sizes import as_sizes, product
@@ -46,6 +55,40 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Variable:
         return Join(axis)(*(expand_dims(v, axis) for v in variables))
     common = promote(*(v.dtype for v in variables))
     return Stack()(*(cast(v, common) for v in variables))
+
+
+def vstack(arrays: Sequence[Any]) -> Variable:
+    """Return arrays joined along the first axis; vectors are rows, scalars rows of one element.
+
+    Raises
+    ------
+    ShapeError
+        If there are none, or their other sizes differ.
+    """
+    return concatenate([atleast_2d(x) for x in operands(*arrays)])
+
+
+def hstack(arrays: Sequence[Any]) -> Variable:
+    """Return arrays joined along the second axis, vectors and scalars along their only one.
+
+    Raises
+    ------
+    ShapeError
+        If there are none, or their other sizes differ.
+    """
+    parts = [atleast_1d(x) for x in operands(*arrays)]
+    return concatenate(parts, axis=0 if not parts or parts[0].ndim == 1 else 1)
+
+
+def dstack(arrays: Sequence[Any]) -> Variable:
+    """Return arrays joined along the third axis, which those of fewer get as by `atleast_3d`.
+
+    Raises
+    ------
+    ShapeError
+        If there are none, or their other sizes differ.
+    """
+    return concatenate([atleast_3d(x) for x in operands(*arrays)], axis=2)
 
 
 def split(x: Any, splits: Any, n_splits: int | None = None, axis: int = 0) -> list[Variable]:

@@ -135,6 +135,18 @@ def shape_padright(x: Any, n_ones: int = 1) -> Variable:
     return dimshuffle(x, *range(x.ndim), *["x"] * n_ones)
 
 
+def shape_padaxis(x: Any, axis: int) -> Variable:
+    """Return `x` with one new axis of size 1, which is axis `axis` of the result.
+
+    Raises
+    ------
+    ShapeError
+        If the result has no such axis.
+    """
+    x = as_tensor_variable(x)
+    return restore_axes(x, [normalize_axis(axis, x.ndim + 1, "shape_padaxis")], x.ndim + 1)
+
+
 def atleast_1d(x: Any) -> Variable:
     """Return `x` with at least one axis."""
     x = as_tensor_variable(x)
@@ -145,6 +157,12 @@ def atleast_2d(x: Any) -> Variable:
     """Return `x` with at least two axes, new ones in front."""
     x = as_tensor_variable(x)
     return x if x.ndim >= 2 else shape_padleft(x, 2 - x.ndim)
+
+
+def atleast_3d(x: Any) -> Variable:
+    """Return `x` with at least three axes: a vector is put along the second, a matrix along the first two."""
+    x = as_tensor_variable(x)
+    return x if x.ndim >= 3 else shape_padright(atleast_2d(x))
 
 
 def broadcast_to(x: Any, shape: Any) -> Variable:

@@ -8,6 +8,7 @@ float32; integers become ``config.floatX``. A matrix that is singular, or not po
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import index as as_index
 from typing import Any
 
 from gpuscan.config import config
@@ -15,7 +16,8 @@ from gpuscan.errors import ShapeError
 from gpuscan.graph import Variable
 from gpuscan.tensor import elementwise, reduction
 from gpuscan.tensor.convert import as_tensor_variable, cast
-from gpuscan.tensor.layout import expand_dims, squeeze, swapaxes
+from gpuscan.tensor.creation import eye
+from gpuscan.tensor.layout import broadcast_to, expand_dims, squeeze, swapaxes
 from gpuscan.tensor.matrices import (
     QR,
     SVD,
@@ -31,10 +33,11 @@ from gpuscan.tensor.matrices import (
 from gpuscan.tensor.norms import norm
 from gpuscan.tensor.pointwise import kind, promote
 from gpuscan.tensor.products import kron, matmul
+from gpuscan.tensor.shaping import dim, dims
 
 __all__ = [
-    "cholesky", "det", "eigh", "inv", "kron", "matrix_inverse", "norm", "pinv", "qr", "slogdet", "solve",
-    "solve_triangular", "svd",
+    "cholesky", "det", "eigh", "inv", "kron", "matrix_inverse", "matrix_power", "norm", "pinv", "qr", "slogdet",
+    "solve", "solve_triangular", "svd",
 ]  # fmt: skip
 
 
@@ -194,6 +197,52 @@ def solve_triangular(
         raise ValueError(f"solve_triangular: trans must be 0, 1, 2, 'N', 'T' or 'C'; found {trans!r}")
     op = SolveTriangular(bool(lower), TRANS[trans], bool(unit_diagonal))
     return _columns(op, *_common_floats(a, b), b_ndim)
+
+
+def matrix_power(a: Any, n: int) -> Variable:
+    """Return a square matrix to a power.
+
+    Parameters
+    ----------
+    a : array_like
+        The matrix, or a stack of them.
+    n : int
+        The power, known while the graph is built; a negative one is that of the inverse.
+
+    Returns
+    -------
+    Variable
+        Of the shape of `a`: a product of about ``2 log2(n)`` matrices at most.
+
+    Raises
+    ------
+    ShapeError
+        If `a` is not square.
+    TypeError
+        If `n` is no integer, or symbolic.
+    numpy.linalg.LinAlgError
+        If `n` is negative and `a` singular, when the function runs.
+    """
+    try:
+        power = as_index(n)
+    except TypeError:
+        raise TypeError(
+            f"matrix_power: n must be an integer known while the graph is built, not {n!r}; use scan for one that is "
+            "symbolic"
+        ) from None
+    a = as_tensor_variable(a)
+    if a.ndim < 2 or len({size for size in a.type.shape[-2:] if size is not None}) > 1:
+        raise ShapeError(
+            f"matrix_power: {a.name or 'the array'} is {a.type}; it must be a square matrix or a stack of them"
+        )
+    if power == 0:
+        return broadcast_to(eye(dim(a, -1), dtype=a.dtype), dims(a))
+    base = inv(a) if power < 0 else a
+    result = base
+    for bit in f"{abs(power):b}"[1:]:
+        result = matmul(result, result)
+        result = matmul(result, base) if bit == "1" else result
+    return result
 
 
 # ---- factors ----

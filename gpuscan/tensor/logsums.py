@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gpuscan.config import config
 from gpuscan.graph import Variable
 from gpuscan.tensor import elementwise, reduction
-from gpuscan.tensor.convert import as_tensor_variable, cast
+from gpuscan.tensor.convert import as_tensor_variable, cast, operands
 from gpuscan.tensor.layout import restore_axes
 from gpuscan.tensor.pointwise import kind
 from gpuscan.tensor.reduction import Axis
@@ -53,6 +54,26 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 
 def _without(x: Variable, axes: tuple[int, ...]) -> Variable:
     return DimShuffle(tuple(axis for axis in range(x.ndim) if axis not in axes))(x) if axes else x
+
+
+def logdiffexp(x1: Any, x2: Any) -> Variable:
+    """Return ``log(exp(x1) - exp(x2))``, also where the exponentials are out of range.
+
+    Parameters
+    ----------
+    x1, x2 : array_like
+        Real numbers, which broadcast; ``x1 >= x2``.
+
+    Returns
+    -------
+    Variable
+        ``-inf`` where the two are equal, NaN where ``x1 < x2``.
+    """
+    x1, x2 = operands(x1, x2)
+    x1, x2 = _floats(x1), _floats(x2)
+    # exp(-inf) is 0, also beside another one: from itself, -inf cannot be subtracted.
+    gap = elementwise.switch(elementwise.eq(x2, -math.inf), -math.inf, x2 - x1)
+    return elementwise.add(x1, elementwise.log1mexp(gap))
 
 
 def softmax(x: Any, axis: Axis = None) -> Variable:

@@ -11,18 +11,25 @@ import numpy as np
 from gpuscan.graph import Variable
 from gpuscan.tensor import (
     contraction,
+    convolution,
     creation,
     cumulative,
     diagonals,
     elementwise,
+    grids,
     indexing,
     joining,
     layout,
     linalg,
+    moving,
     ordering,
+    padding,
     products,
     reduction,
+    selection,
     sizes,
+    statistics,
+    vectors,
 )
 from gpuscan.tensor.convert import as_tensor_variable
 
@@ -52,7 +59,20 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     **{
         getattr(np, name): getattr(elementwise, name)
         for name in (
-            *("sign", "sqrt", "cbrt", "reciprocal", "maximum", "minimum", "hypot", "isnan", "isinf", "isfinite"),
+            *(
+                "sign",
+                "sqrt",
+                "cbrt",
+                "reciprocal",
+                "maximum",
+                "minimum",
+                "fmax",
+                "fmin",
+                "hypot",
+                "isnan",
+                "isinf",
+                "isfinite",
+            ),
             *("logical_and", "logical_or", "logical_xor", "logical_not"),
             *("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"),
             *("floor", "ceil", "trunc", "rint", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "logaddexp"),
@@ -60,10 +80,13 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
             *("arcsinh", "arccosh", "arctanh", "deg2rad", "rad2deg"),
         )
     },
+    # NumPy has some of them since 2.2.
+    **{getattr(np, name): getattr(vectors, name) for name in ("vecdot", "matvec", "vecmat") if hasattr(np, name)},
 }
 
 SCIPY_UFUNCS = {
     "expit": elementwise.sigmoid,
+    "logit": elementwise.logit,
     "erf": elementwise.erf,
     "erfc": elementwise.erfc,
     "gammaln": elementwise.gammaln,
@@ -118,6 +141,8 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
     np.amax: (reduction.max, "x axis out keepdims"),
     np.min: (reduction.min, "x axis out keepdims"),
     np.amin: (reduction.min, "x axis out keepdims"),
+    np.ptp: (reduction.ptp, "x axis out keepdims"),
+    np.count_nonzero: (reduction.count_nonzero, "x axis keepdims"),
     np.any: (reduction.any, "x axis out keepdims"),
     np.all: (reduction.all, "x axis out keepdims"),
     np.argmax: (reduction.argmax, "x axis out"),
@@ -125,8 +150,15 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
     np.mean: (reduction.mean, "x axis dtype out keepdims"),
     np.var: (reduction.var, "x axis dtype out ddof keepdims"),
     np.std: (reduction.std, "x axis dtype out ddof keepdims"),
+    np.median: (statistics.median, "x axis out overwrite_input keepdims"),
+    np.cov: (statistics.cov, "m y rowvar bias ddof fweights aweights dtype"),
+    np.nan_to_num: (elementwise.nan_to_num, "x copy nan posinf neginf"),
     np.dot: (products.dot, "a b out"),
     np.outer: (products.outer, "a b out"),
+    np.inner: (vectors.inner, ""),
+    np.vdot: (vectors.vdot, ""),
+    np.cross: (vectors.cross, "a b axisa axisb axisc axis"),
+    np.convolve: (convolution.convolve, "a v mode"),
     np.kron: (products.kron, ""),
     np.tensordot: (products.tensordot, ""),
     np.einsum: (contraction.einsum, ""),
@@ -151,6 +183,13 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
     np.linalg.svd: (linalg.svd, ""),
     np.linalg.qr: (linalg.qr, ""),
     np.linalg.norm: (linalg.norm, ""),
+    np.linalg.matrix_power: (linalg.matrix_power, ""),
+    np.take_along_axis: (selection.take_along_axis, "x indices axis"),
+    np.roll: (moving.roll, "x shift axis"),
+    np.flip: (moving.flip, "x axis"),
+    np.flipud: (moving.flipud, "x"),
+    np.fliplr: (moving.fliplr, "x"),
+    np.pad: (padding.pad, "x pad_width mode constant_values"),
     np.take: (indexing.take, "x indices axis out mode"),
     np.reshape: (_reshape, "x shape order"),
     np.ravel: (layout.ravel, "x order"),
@@ -161,13 +200,21 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
     np.expand_dims: (layout.expand_dims, "x axis"),
     np.atleast_1d: (layout.atleast_1d, ""),
     np.atleast_2d: (layout.atleast_2d, ""),
+    np.atleast_3d: (layout.atleast_3d, ""),
     np.broadcast_to: (layout.broadcast_to, "x shape subok"),
     np.broadcast_arrays: (layout.broadcast_arrays, ""),
     np.concatenate: (joining.concatenate, "arrays axis out"),
+    np.vstack: (joining.vstack, "arrays"),
+    np.hstack: (joining.hstack, "arrays"),
+    np.dstack: (joining.dstack, "arrays"),
     np.stack: (joining.stack, "arrays axis out"),
     np.split: (_split, "x splits axis"),
     np.tile: (joining.tile, "x reps"),
     np.repeat: (joining.repeat, "x repeats axis"),
+    np.linspace: (grids.linspace, "start stop num endpoint retstep dtype axis"),
+    np.logspace: (grids.logspace, "start stop num endpoint base dtype axis"),
+    np.geomspace: (grids.geomspace, "start stop num endpoint dtype axis"),
+    np.meshgrid: (grids.meshgrid, ""),
     np.zeros_like: (creation.zeros_like, "x dtype order subok"),
     np.ones_like: (creation.ones_like, "x dtype order subok"),
     np.empty_like: (creation.empty_like, "x dtype order subok"),
@@ -175,7 +222,18 @@ FUNCTIONS: dict[Any, tuple[Callable[..., Any], str]] = {
 }
 """What means NumPy's function, and NumPy's order of the arguments in our names (empty: passed on as they are)."""
 
-RENAMED = {"a": "x", "ary": "x", "A": "x", "m": "x", "a_min": "min", "a_max": "max", "indices_or_sections": "splits"}
+RENAMED = {
+    "a": "x",
+    "ary": "x",
+    "A": "x",
+    "m": "x",
+    "arr": "x",
+    "array": "x",
+    "tup": "arrays",
+    "a_min": "min",
+    "a_max": "max",
+    "indices_or_sections": "splits",
+}
 WITHOUT_EFFECT = {
     "out": None,
     "order": "C",

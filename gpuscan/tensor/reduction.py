@@ -147,6 +147,27 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     return _reduce("min", x, axis, keepdims)
 
 
+amax = max
+amin = min
+
+
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """Return how far the largest element over `axis` (None: all axes) is from the smallest.
+
+    Raises
+    ------
+    DtypeError
+        If `x` is of booleans or complex.
+    """
+    x = as_tensor_variable(x)
+    return elementwise.sub(max(x, axis, keepdims), min(x, axis, keepdims))
+
+
+def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """Return how many elements over `axis` (None: all axes) are not 0, int64."""
+    return sum(elementwise.neq(x, 0), axis, keepdims=keepdims)
+
+
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """Return whether an element over `axis` (None: all axes) is true (not zero)."""
     return _reduce("any", x, axis, keepdims)
@@ -178,6 +199,22 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Variable:
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Variable:
     """Return the position of the first smallest element along `axis`, or in the flattened array."""
     return _position("argmin", x, axis, keepdims)
+
+
+def max_and_argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> tuple[Variable, Variable]:
+    """Return the largest elements and the positions of the first of them, as `max` and `argmax` do.
+
+    Parameters
+    ----------
+    x : array_like
+        Real numbers.
+    axis : int, optional
+        The axis to go along; by default all are one, and the position is that in the flattened array.
+    keepdims : bool
+        Whether it stays, with size 1.
+    """
+    x = as_tensor_variable(x)
+    return max(x, axis, keepdims), argmax(x, axis, keepdims)
 
 
 def _in_floats(x: Any, dtype: Any) -> Variable:

@@ -79,6 +79,11 @@ def _parts(shape: Any, what: str, ndim: int | None) -> list[Variable]:
     return elements(shape) or [index(shape, i) for i in range(count)]
 
 
+def plain(number: Variable) -> Variable | int:
+    """Return an integer scalar, as a Python integer where its value is known."""
+    return number if number.known is None else number.known
+
+
 def unpack(x: Variable) -> list[Variable]:
     """Return the rows of `x`, whose number must be known."""
     return [index(x, i) for i in range(length(x))]

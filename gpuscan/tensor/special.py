@@ -14,6 +14,7 @@ from gpuscan.tensor.elementwise import (
     i0,
     i1,
     log1mexp,
+    logit,
     ndtr,
     ndtri,
     psi,
@@ -33,5 +34,5 @@ __all__ = [
     # Bessel functions
     "i0", "i1",
     # exponentials and logarithms
-    "expit", "sigmoid", "softplus", "log1pexp", "log1mexp", "logsumexp", "softmax", "log_softmax",
+    "expit", "logit", "sigmoid", "softplus", "log1pexp", "log1mexp", "logsumexp", "softmax", "log_softmax",
 ]  # fmt: skip

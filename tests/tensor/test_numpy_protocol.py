@@ -24,7 +24,7 @@ def test_ufunc(ufunc: np.ufunc) -> None:
     a, b = (np.array([[1, 2, 3]]), np.array([[2], [1]])) if whole else (np.abs(X) * 0.4, np.abs(ROW))
     if ufunc is np.arccosh:
         a = a + 1
-    if ufunc is np.matmul:
+    if ufunc.__name__ in ("matmul", "vecmat"):
         b = np.ones((3, 2))
     arguments = (a, b)[: ufunc.nin]
     agree(ufunc, lambda *args: ufunc(*args), *arguments)
@@ -69,6 +69,17 @@ CALLS: list[Callable[[Any], Any]] = [
     lambda x: np.linalg.slogdet(x @ x.T)[1], lambda x: np.linalg.eigh(x @ x.T)[0],
     lambda x: np.linalg.svd(x, compute_uv=False), lambda x: np.abs(np.linalg.qr(x)[1]),
     lambda x: np.linalg.norm(x, axis=1), lambda x: np.linalg.norm(x, ord=1),
+    lambda x: np.linalg.matrix_power(x @ x.T, 3), lambda x: np.inner(x, ROW), lambda x: np.vdot(x, x),
+    lambda x: np.cross(x, ROW, axisc=0), lambda x: np.convolve(x[0], ROW, mode="same"), lambda x: np.roll(x, 1, axis=1),
+    lambda x: np.roll(a=x, shift=2), lambda x: np.flip(m=x, axis=0), lambda x: np.flipud(x), lambda x: np.fliplr(x),
+    lambda x: np.pad(array=x, pad_width=1), lambda x: np.pad(x, ((1, 0), (2, 3)), mode="wrap"),
+    lambda x: np.take_along_axis(arr=x, indices=np.argsort(x, axis=1), axis=1), lambda x: np.atleast_3d(x),
+    lambda x: np.vstack([x, ROW]), lambda x: np.hstack((x, x)), lambda x: np.dstack(tup=[x, x]), lambda x: np.ptp(x, 1),
+    lambda x: np.count_nonzero(x > 0, axis=0), lambda x: np.median(x, axis=1), lambda x: np.cov(m=x, ddof=0),
+    lambda x: np.cov(x, ROW), lambda x: np.nan_to_num(x * np.inf, posinf=9.0), lambda x: np.linspace(x, ROW, 3),
+    lambda x: np.logspace(0, x, num=3, base=2.0), lambda x: np.geomspace(x**2, 100.0, 4),
+    lambda x: np.meshgrid(x[0], ROW, indexing="ij")[0], lambda x: np.fmax(x, ROW), lambda x: np.fmin(ROW, x),
+    lambda x: np.vecdot(x, ROW),
 ]  # fmt: skip
 
 
@@ -82,7 +93,9 @@ def test_every_function_of_the_table_is_called() -> None:
     assert {f.__name__ for f in FUNCTIONS} <= names | {"amax", "amin"}
 
 
-@pytest.mark.parametrize("name", ["expit", "erf", "erfc", "gammaln", "digamma", "psi", "erfcx", "ndtr", "gamma"])
+@pytest.mark.parametrize(
+    "name", ["expit", "logit", "erf", "erfc", "gammaln", "digamma", "psi", "erfcx", "ndtr", "gamma"]
+)
 def test_special_functions_of_scipy(name: str) -> None:
     function = getattr(scipy.special, name)
     agree(function, function(np.abs(X)), np.abs(X))

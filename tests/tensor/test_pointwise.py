@@ -283,3 +283,52 @@ def test_messages(wrong: Any, message: str) -> None:
 def test_an_op_takes_what_its_row_says() -> None:
     with pytest.raises(gs.ShapeError, match="add takes 2 operands, not 1"):
         gt.add(gt.scalar(), 1).owner.op(gt.scalar())
+
+
+# ---- composed of several ----
+
+ODD = np.array([0.5, np.nan, np.inf, -np.inf, -0.25, 0.0])
+
+
+def test_numbers_where_one_may_be_nan() -> None:
+    for a, b in ((ODD, ODD[::-1]), (ODD[:, None], ODD), (ODD.astype("float32"), np.float32(0.1))):
+        agree(gt.fmax, np.fmax(a, b), a, np.asarray(b))
+        agree(gt.fmin, np.fmin(a, b), a, np.asarray(b))
+    k = np.array([3, -1, 2], "int8")
+    agree(lambda k: [gt.fmax(k, 1), gt.fmin(k, k[::-1])], [np.fmax(k, np.int8(1)), np.fmin(k, k[::-1])], k)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128", "int8", "bool"])
+def test_nan_to_num(dtype: str) -> None:
+    x = (ODD if dtype[0] in "fc" else ODD > 0).astype(dtype)
+    if dtype[0] == "c":
+        x.imag = ODD[::-1]
+    agree(gt.nan_to_num, np.nan_to_num(x), x)
+    agree(lambda x: gt.nan_to_num(x, 2, posinf=3.5), np.nan_to_num(x, nan=2, posinf=3.5), x)
+    agree(lambda x: gt.nan_to_num(x, neginf=-9.0), np.nan_to_num(x, neginf=-9.0), x)
+
+
+def test_relu() -> None:
+    for x in (ODD, ODD.astype("float32"), np.array([-2, 0, 3], "int16")):
+        agree(gt.relu, np.where(x <= 0, x.dtype.type(0), x), x)
+    agree(lambda x: gt.relu(x, 0.1), np.where(ODD > 0, ODD, 0.1 * ODD), ODD)
+    agree(gt.relu, np.where(ODD > 0, ODD, 0.5 * ODD), ODD, np.array(0.5))
+
+
+def test_logit() -> None:
+    x = np.array([0, 1e-300, 1e-9, 0.3, 0.5, 1 - 1e-9, 1, -1, 2, np.nan])
+    agree(gt.logit, scipy.special.logit(x), x)
+    agree(gt.logit, scipy.special.logit(x[3:5].astype("float32")), x[3:5].astype("float32"))
+    agree(gt.logit, np.array([-np.inf, np.inf]), np.array([0, 1]))
+
+
+def test_logdiffexp() -> None:
+    a = np.array([1000.0, -1e4, 0.5, 2, 2, -np.inf, np.inf, 3, 1, np.nan])
+    b = np.array([999.0, -1e4 - 1, 0.4, 2, -np.inf, -np.inf, 1, 3 - 1e-12, 2, 0])
+    some = slice(2, 3)
+    expected = [1000 + np.log1p(-np.exp(-1)), -1e4 + np.log1p(-np.exp(-1)), *np.log(np.exp(a[some]) - np.exp(b[some]))]
+    expected += [-np.inf, 2, -np.inf, np.inf, 3 + np.log(-np.expm1(b[7] - 3)), np.nan, np.nan]
+    agree(gt.logdiffexp, np.array(expected), a, b)
+    single = np.array([-1, 2], "float32")
+    agree(lambda x: gt.logdiffexp(3.0, x), np.log(np.exp(np.float32(3)) - np.exp(single)), single)
+    agree(lambda k: gt.logdiffexp(k, 0), np.log(np.exp(2.0) - 1), np.array(2))

@@ -108,6 +108,17 @@ PROGRAMS: dict[str, Build] = {
         gt.searchsorted(gt.stack([-np.inf, x[0], np.nan]), gt.stack([np.nan, x[0]]), "right"),
         gt.searchsorted(gt.stack([k, k + 1, 9]), [0, k, 5]),
     ],
+    "moved": lambda x, m, t, k: [
+        gt.roll(x, 1), gt.roll(t, k, 1), gt.flip(m), gt.pad(m, ((1, 0), (0, 2)), "reflect"), gt.pad(x, 2),
+        gt.vstack([x, x]), gt.take_along_axis(m, gt.argsort(m, 0), 0), gt.fill_diagonal(m, x), gt.topk(x, 2),
+        gt.argtopk(m, 3), gt.median(m, 0),
+    ],
+    "vectors": lambda x, m, t, k: [
+        gt.matvec(m.T, x), gt.matvec(t, m[:2]), gt.vecmat(x, m), gt.vecdot(t, m), gt.batched_dot(m, t[0]),
+        gt.vdot(m, t[0]), gt.inner(t, m), gt.cross(x, m[:, 0]), gt.matrix_power(m[:, :3], 3), gt.cov(m),
+        gt.convolve(x, [1.0, 2.0]), gt.convolve(gt.specify_shape(x, (3,)), m[0], "same"),
+        gt.geomspace(x[0] ** 2, x[1] ** 2, 3), *gt.meshgrid(x, m[0]),
+    ],
     "contractions": lambda x, m, t, k: [
         gt.einsum("ijk,kj->i", t, m.T), gt.einsum("i,ij->ij", x, m), gt.diag(x, 1), gt.diagonal(t, 1, 1, 2), gt.tril(m),
         gt.softmax(m, 0), gt.logsumexp(t), gt.kron(x, m), gt.trace(m), gt.tensordot(t, m), gt.gammainc(x**2, m.T**2),
