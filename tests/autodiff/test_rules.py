@@ -39,10 +39,12 @@ def normal(*shape: int, seed: int = 0) -> Array:
 
 
 def ops(of: type[Op] = Op) -> Iterator[type[Op]]:
-    """Yield every op that gpuscan defines but for the NumPy backend's own, which come after derivatives."""
+    """Yield every op that gpuscan defines but for the backends' own, which come after derivatives."""
     for op in of.__subclasses__():
         yield from ops(op)
-        is_own = op.__module__.startswith("gpuscan.") and not op.__module__.startswith("gpuscan.cpu.")
+        is_own = op.__module__.startswith("gpuscan.") and not op.__module__.startswith(
+            ("gpuscan.cpu.", "gpuscan.cuda.")
+        )
         if is_own and not op.__abstractmethods__:
             yield op
 
