@@ -227,11 +227,10 @@ def test_a_grid_has_whole_tiles_of_columns_to_a_block() -> None:
     assert plan.estimate.seconds < slower.estimate.seconds
 
 
-def test_few_lanes_are_the_rows_of_one_block_where_that_is_quicker() -> None:
-    with config.change_flags(strategy="block"):
-        whole, alone = (planned("NVIDIA H200", 96, batch, "bf16") for batch in (16, 4))
-    assert (whole.lane_count, len(whole.on_tensor_cores)) == (1, 4)
-    assert (alone.lane_count, len(alone.on_tensor_cores)) == (4, 0)
+def test_lanes_are_the_rows_of_a_tile_where_that_is_quicker() -> None:
+    tiles, alone = (planned("NVIDIA H200", 96, batch, "bf16") for batch in (16, 4))
+    assert (tiles.team, tiles.tile * tiles.lane_count, len(tiles.on_tensor_cores)) == ("tile", 16, 4)
+    assert (alone.team, alone.lane_count, len(alone.on_tensor_cores)) == ("block", 4, 0)
 
 
 # ---- how warps divide them

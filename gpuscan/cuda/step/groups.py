@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from gpuscan.cuda.step.hazards import Buffer
-from gpuscan.cuda.step.positions import unravel
+from gpuscan.cuda.step.positions import plus, times, unravel
 from gpuscan.cuda.step.team import Team
 
 UNROLLED = 64
@@ -104,19 +104,18 @@ def _named(names: tuple[str, ...], texts: tuple[str, ...]) -> str:
 
 def _dealt_out(group: Group, team: Team, *, clamped: bool) -> Iterator[str]:
     """Yield the statements that name the position of the element in slot k."""
-    count, last = prod(group.space), group.space[-1]
-    rows = count // last
+    count = prod(group.space)
     bounded = not team.covers(group.space)
-    if len(group.space) > 1 and (last % team.ranks == 0 or team.ranks % last == 0):
+    if deal := team.deal(group.space):
         # Columns are dealt out evenly: where in a row a thread's elements are needs no division.
+        each, across, groups = deal
+        rows = count // group.space[-1]
         rank = f"min(team.rank, {team.ranks - 1})" if clamped and bounded else "team.rank"
-        if last % team.ranks == 0:
-            each = last // team.ranks
-            row = "k" if each == 1 else f"k / {each}"
-            column = rank if each == 1 else f"k % {each} * {team.ranks} + {rank}"
+        row, column = ("k", "0") if each == 1 else (f"k / {each}", f"k % {each} * {across}")
+        if groups == 1:
+            column = plus(column, rank)
         else:
-            groups = team.ranks // last
-            row, column = f"k * {groups} + {rank} / {last}", f"{rank} % {last}"
+            row, column = f"{times(row, groups)} + {rank} / {across}", plus(column, f"{rank} % {across}")
             if clamped and rows % groups:
                 row = f"min({row}, {rows - 1})"
         leading = unravel("i_row", group.space[:-1]) if len(group.space) > 2 else (row,)
@@ -126,7 +125,7 @@ def _dealt_out(group: Group, team: Team, *, clamped: bool) -> Iterator[str]:
         if bounded and not clamped:
             idle = "team.rank >= " + str(team.ranks)
             over = f" || {group.names[0] if len(group.space) == 2 else 'i_row'} >= {rows}"
-            yield f"if ({idle}{over if team.ranks > last and rows % (team.ranks // last) else ''}) continue;"
+            yield f"if ({idle}{over if rows % groups else ''}) continue;"
         return
     number = "team.rank" if team.slots(group.space) == 1 else f"k * {team.ranks} + team.rank"
     if clamped and bounded:

@@ -100,7 +100,7 @@ class _StepText:
             plan.random,
             known,
             {} if made is None else made,
-            self.given.coordinate,
+            self.given.first,
             self.given.size,
             self.memory,
             self._scratch,

@@ -85,20 +85,22 @@ def _barrier(w: Writer, op: Barrier, node: Apply) -> None:
 def _assert(w: Writer, op: Assert, node: Apply) -> None:
     """Report a step and a lane where a condition does not hold; the value goes on, and the host raises later."""
     value, *conditions = node.inputs
-    report = w.report(Failure(AssertionError, assertion_text(op.message, str(node.where))))
+    failure = Failure(AssertionError, assertion_text(op.message, str(node.where)))
     for condition in conditions:
-        _check(w, condition, report)
+        _check(w, condition, failure)
     w.values[node.outputs[0]] = View(lambda at: w.read(value, at))
 
 
-def _check(w: Writer, condition: Variable, report: str) -> None:
+def _check(w: Writer, condition: Variable, failure: Failure) -> None:
     shape, space = w.shape(condition), w.space(condition)
     if not space:
+        report = w.report(failure, w.lane_of(condition, ("0",) * condition.ndim))
         w.line(f"if (!({w.alone(lambda: w.read_one(condition))})) {report}")
         return
 
     def write(group: Group) -> None:
-        group.inside.append(f"if (!({w.read(condition, spread(group.names, shape))})) {report}")
+        at = spread(group.names, shape)
+        group.inside.append(f"if (!({w.read(condition, at)})) {w.report(failure, w.lane_of(condition, at))}")
 
     w.within(space, write)
 
@@ -126,8 +128,8 @@ def _reshape(w: Writer, op: Reshape, node: Apply) -> None:
     joined = [axis for axis in range(output.ndim) if axis not in same.values()]
 
     def element(at: Position) -> str:
-        at = w.coordinates(output, at)
-        number = flat(tuple(at[axis] for axis in joined), [new[axis] for axis in joined])
+        whole = w.coordinates(output, at)
+        number = flat(tuple(whole[axis] for axis in joined), [new[axis] for axis in joined])
         others = iter(unravel(number, split))
         return w.read(x, tuple(at[same[axis]] if axis in same else next(others) for axis in range(x.ndim)))
 
@@ -139,13 +141,13 @@ def _join(w: Writer, op: Join, node: Apply) -> None:
     output = node.outputs[0]
 
     def element(at: Position) -> str:
-        at, start, texts = w.coordinates(output, at), 0, []
+        along, start, texts = w.coordinates(output, at)[op.axis], 0, []
         for v in node.inputs:
             size = v.type.shape[op.axis] or 0
-            own = (*at[: op.axis], _minus(at[op.axis], start), *at[op.axis + 1 :])
+            own = (*at[: op.axis], _minus(along, start), *at[op.axis + 1 :])
             start += size
             if size:
-                texts.append((f"{at[op.axis]} < {start}", convert(w.read(v, own), v.dtype, output.dtype)))
+                texts.append((f"{along} < {start}", convert(w.read(v, own), v.dtype, output.dtype)))
         text = texts[-1][1]
         for condition, before in reversed(texts[:-1]):
             text = f"({condition} ? {before} : {text})"

@@ -59,8 +59,8 @@ class Writer:
         What an earlier writing found out.
     made : dict
         Values that rules make for themselves, kept from one writing to the next.
-    coordinate, size : callable
-        From an axis of the lanes to the texts of where the team is along it and how long it is.
+    first, size : callable
+        From an axis of the lanes to the texts of the team's first lane along it and of how long it is.
     memory : Region
         Shared memory for the team.
     scratch : callable
@@ -81,7 +81,7 @@ class Writer:
         random: Collection[Variable],
         known: Notes | None,
         made: dict[Hashable, Variable],
-        coordinate: Callable[[int], str],
+        first: Callable[[int], str],
         size: Callable[[int], str],
         memory: Region,
         scratch: Callable[[str, str, int], str],
@@ -121,7 +121,7 @@ class Writer:
         self.at_start: list[str] = []  # statements that load it
         self.copies: dict[tuple[str, str], str] = {}  # a block's copies of what a grid shares, by array and start
         self.shared_types: dict[str, str] = {"": ""}  # C types of their elements, by name
-        self.coordinate = coordinate
+        self.first = first
         self.size = size
 
     # ---- lines ----
@@ -166,9 +166,25 @@ class Writer:
         return tuple(i for i, size in zip(at, shape, strict=True) if size != 1) == self.group.names
 
     def coordinates(self, variable: Variable, at: Position) -> Position:
-        """Return a position of one lane's part as one in the whole value."""
+        """Return a position of one team's part as one in the whole value."""
         labels = self.lanes.of(variable)
-        return tuple(i if label is None else self.coordinate(label) for i, label in zip(at, labels, strict=True))
+        return tuple(i if label is None else self._lane(label, i) for i, label in zip(at, labels, strict=True))
+
+    def _lane(self, label: int, i: str) -> str:
+        """Return which lane along an axis of lanes is number `i` of those that the team carries."""
+        first = self.first(label)
+        text = first if self.lanes.each(label) == 1 else plus(first, i)
+        return f"({text})" if " " in text else text
+
+    def lane_of(self, variable: Variable, at: Position) -> str:
+        """Return the number of the lane that has an element, the first of those that share it."""
+        if not self.lanes.tile:
+            return "lane"
+        own = dict(zip(self.lanes.of(variable), at, strict=True))
+        text = "0"
+        for label, _ in enumerate(self.lanes.sizes):
+            text = plus(times(text, self.size(label)), self._lane(label, own.get(label, "0")))
+        return text
 
     def sizes(self, variable: Variable) -> tuple[str, ...]:
         """Return the texts of a value's sizes; those of axes of lanes are parameters of the kernel."""
@@ -187,7 +203,7 @@ class Writer:
     # ---- reading ----
 
     def read(self, variable: Variable, at: Position) -> str:
-        """Return the text of an element of a value; where the position is along axes of lanes does not matter."""
+        """Return the text of an element of a value; along axes of lanes positions count from the team's first lane."""
         value = self.values.get(variable)
         if variable not in self.random:
             at = tuple("0" if n == 1 else i for i, n in zip(at, self.shape(variable), strict=True))
@@ -529,11 +545,11 @@ class Writer:
 
     # ---- what can fail ----
 
-    def report(self, failure: Failure) -> str:
+    def report(self, failure: Failure, lane: str = "lane") -> str:
         """Return the statement that reports a failure of the step at hand; the host raises it after the launch."""
         if failure not in self.failures:
             self.failures.append(failure)
-        return f"gs::report({self.status()}, {self.failures.index(failure)}, t, lane);"
+        return f"gs::report({self.status()}, {self.failures.index(failure)}, t, {lane});"
 
     # ---- what is loaded before the first step ----
 
