@@ -18,6 +18,7 @@ from gpuscan.cuda.costs import (
     L2_LATENCY_CLOCKS,
     LOOK_BACK,
     WARP_SHUFFLE_CLOCKS,
+    specials_of,
 )
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.step.analysis import Analysis
@@ -34,6 +35,9 @@ DEPENDENT_CLOCKS = 4
 
 LANES_PER_SM = 128
 """Instructions that the threads of one SM begin in a clock."""
+
+SPECIAL_INSTRUCTIONS = 8
+"""Instructions around each that a special function unit executes: tanh is 16 to 19 with two of them."""
 
 LOADS_PER_SM = 32
 """Words of 32 bits that the threads of one SM take from its shared memory in a clock."""
@@ -137,7 +141,9 @@ def estimate(
     waves = -(-lanes // _at_once(loop, team, gpu, needed))
     around = threads * (sums + 1) * SET_UP if team.kind != "thread" else 0
     loaded = threads * needed.loads
-    instructions = around + work + loaded + threads * on_cores - (loop.multiplied() - elsewhere) / 2
+    products = loop.multiplied() - elsewhere
+    apiece = work - products + SPECIAL_INSTRUCTIONS * sum(map(specials_of, nodes)) / max(loop.lanes.count, 1)
+    instructions = around + products / 2 + team.parts * apiece + loaded + threads * on_cores
     busiest = _on_busiest(lanes, team, gpu)
     return Estimate(
         waiting=waves * waiting / together,

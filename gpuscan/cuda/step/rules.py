@@ -85,22 +85,20 @@ def _barrier(w: Writer, op: Barrier, node: Apply) -> None:
 def _assert(w: Writer, op: Assert, node: Apply) -> None:
     """Report a step and a lane where a condition does not hold; the value goes on, and the host raises later."""
     value, *conditions = node.inputs
-    failure = Failure(AssertionError, assertion_text(op.message, str(node.where)))
+    report = w.report(Failure(AssertionError, assertion_text(op.message, str(node.where))))
     for condition in conditions:
-        _check(w, condition, failure)
+        _check(w, condition, report)
     w.values[node.outputs[0]] = View(lambda at: w.read(value, at))
 
 
-def _check(w: Writer, condition: Variable, failure: Failure) -> None:
+def _check(w: Writer, condition: Variable, report: str) -> None:
     shape, space = w.shape(condition), w.space(condition)
     if not space:
-        report = w.report(failure, w.lane_of(condition, ("0",) * condition.ndim))
         w.line(f"if (!({w.alone(lambda: w.read_one(condition))})) {report}")
         return
 
     def write(group: Group) -> None:
-        at = spread(group.names, shape)
-        group.inside.append(f"if (!({w.read(condition, at)})) {w.report(failure, w.lane_of(condition, at))}")
+        group.inside.append(f"if (!({w.read(condition, spread(group.names, shape))})) {report}")
 
     w.within(space, write)
 

@@ -176,16 +176,6 @@ class Writer:
         text = first if self.lanes.each(label) == 1 else plus(first, i)
         return f"({text})" if " " in text else text
 
-    def lane_of(self, variable: Variable, at: Position) -> str:
-        """Return the number of the lane that has an element, the first of those that share it."""
-        if not self.lanes.tile:
-            return "lane"
-        own = dict(zip(self.lanes.of(variable), at, strict=True))
-        text = "0"
-        for label, _ in enumerate(self.lanes.sizes):
-            text = plus(times(text, self.size(label)), self._lane(label, own.get(label, "0")))
-        return text
-
     def sizes(self, variable: Variable) -> tuple[str, ...]:
         """Return the texts of a value's sizes; those of axes of lanes are parameters of the kernel."""
         labels = self.lanes.of(variable)
@@ -545,11 +535,11 @@ class Writer:
 
     # ---- what can fail ----
 
-    def report(self, failure: Failure, lane: str = "lane") -> str:
+    def report(self, failure: Failure) -> str:
         """Return the statement that reports a failure of the step at hand; the host raises it after the launch."""
         if failure not in self.failures:
             self.failures.append(failure)
-        return f"gs::report({self.status()}, {self.failures.index(failure)}, t, {lane});"
+        return f"gs::report({self.status()}, {self.failures.index(failure)}, t, lane);"
 
     # ---- what is loaded before the first step ----
 
