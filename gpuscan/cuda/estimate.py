@@ -7,6 +7,7 @@ device memory. The largest is the estimate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
@@ -29,6 +30,7 @@ from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import cost_of
 from gpuscan.cuda.step.work import work_of
 from gpuscan.graph import Apply
+from gpuscan.tensor.reduction import Reduce, SumTo
 
 DEPENDENT_CLOCKS = 4
 """From one operation to one that needs its result."""
@@ -127,7 +129,7 @@ def estimate(
     independent = INDEPENDENT[team.kind if elements > 1 else "thread"]
     if loop.lanes.tile:  # neighbouring lanes do not wait for each other
         independent = max(independent, min(needed.sums, MOST_INDEPENDENT))
-    apart = DEPENDENT_CLOCKS / independent * work / busy + DEPENDENT_CLOCKS * len(nodes)
+    apart = DEPENDENT_CLOCKS / independent * work / busy + DEPENDENT_CLOCKS * (len(nodes) + _in_turn(loop, team, nodes))
     late = L2_LATENCY_CLOCKS if needed.fetched else 0
     met = {
         "thread": 0.0,
@@ -143,7 +145,7 @@ def estimate(
     loaded = threads * needed.loads
     products = loop.multiplied() - elsewhere
     apiece = work - products + SPECIAL_INSTRUCTIONS * sum(map(specials_of, nodes)) / max(loop.lanes.count, 1)
-    instructions = around + products / 2 + team.parts * apiece + loaded + threads * on_cores
+    instructions = around + products / 2 + _times(loop, team) * apiece + loaded + threads * on_cores
     busiest = _on_busiest(lanes, team, gpu)
     return Estimate(
         waiting=waves * waiting / together,
@@ -152,6 +154,20 @@ def estimate(
         fetching=busiest * needed.fetched / (L2_BYTES * clock) / together,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
+
+
+def _times(loop: Analysis, team: Team) -> int:
+    """Return how many threads compute an element each, if they share the sums of its rank and do not divide it."""
+    return 1 if team.divides(loop.widest()) else team.parts
+
+
+def _in_turn(loop: Analysis, team: Team, nodes: Sequence[Apply]) -> float:
+    """Return how many terms of sums are added one after the other where sums are fewer than the threads of a team."""
+    if team.kind == "thread":
+        return 0.0
+    reductions = (node for node in nodes if isinstance(node.op, Reduce | SumTo) and loop.elements(node.outputs[0]) > 1)
+    terms = (loop.elements(node.inputs[0]) / loop.elements(node.outputs[0]) / team.parts for node in reductions)
+    return sum(terms)
 
 
 def _on_busiest(teams: int, team: Team, gpu: GPU) -> float:

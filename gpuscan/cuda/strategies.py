@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from typing import final
@@ -20,7 +20,7 @@ from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import size_of
 from gpuscan.cuda.step_plan import carried_registers, on_tensor_cores, refuse_registers, step_plan
 from gpuscan.cuda.strategy import Strategy
-from gpuscan.cuda.tiles import TileTeam
+from gpuscan.cuda.tiles import MARGIN, TileTeam
 from gpuscan.loop import Loop
 
 MOST_REGISTERS_PER_LANE = 160
@@ -62,9 +62,9 @@ class ThreadTeam(Strategy):
             return f"a lane's step takes {work} operations; a thread's text is made of at most {MOST_UNROLLED}"
         return None
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         lanes = loop.lanes.count if loop.loop.states else gpu.sms * 256  # else steps are lanes too
-        return step_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)
+        return [step_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)]
 
 
 @final
@@ -80,8 +80,8 @@ class WarpTeam(Strategy):
             return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
         return refuse_registers(loop, self._shape(loop))
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return step_plan(loop, self._shape(loop), 1, gpu)
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        return [step_plan(loop, self._shape(loop), 1, gpu)]
 
     def _shape(self, loop: Analysis) -> Team:
         elements = prod(loop.widest())
@@ -100,8 +100,8 @@ class BlockTeam(Strategy):
             return reason
         return refuse_registers(loop, self._shape(loop, gpu))
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return step_plan(loop, self._shape(loop, gpu), 1, gpu)
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        return [step_plan(loop, self._shape(loop, gpu), 1, gpu)]
 
     def _shape(self, loop: Analysis, gpu: GPU) -> Team:
         elements = prod(loop.widest())
@@ -126,9 +126,9 @@ class GridTeam(Strategy):
             return reason
         return refuse_registers(whole, self._shape(whole, gpu))
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         whole = loop.without_lanes()
-        return step_plan(whole, self._shape(whole, gpu), 1, gpu)
+        return [step_plan(whole, self._shape(whole, gpu), 1, gpu)]
 
     def _shape(self, loop: Analysis, gpu: GPU) -> Team:
         if (tiled := _grid_of_tiles(loop, gpu)) is not None:
@@ -190,10 +190,11 @@ class HostTeam(Strategy):
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
         return None
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         inner = loop.loop
         records = [*(s.name for s in inner.states), *(e.name for e in inner.emits)]
-        return KernelPlan(self.team, inner, places=tuple(Place(name, "arrays in device memory") for name in records))
+        places = tuple(Place(name, "arrays in device memory") for name in records)
+        return [KernelPlan(self.team, inner, places=places)]
 
 
 def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
@@ -240,17 +241,25 @@ def choices(loop: Loop, gpu: GPU, steps: int | None = None) -> Iterator[KernelPl
         if reason is None and strategy.team != config.strategy:
             reason = strategy.decline(analysis, gpu, steps)
         if reason is None:
-            plans.append(strategy.plan(analysis, gpu))
+            plans += strategy.plans(analysis, gpu)
         else:
             refusals[strategy.team] = reason
-    plans.sort(key=lambda plan: (plan.team != config.strategy, plan.seconds))
+    plans.sort(key=lambda plan: (plan.team != config.strategy, _rank(plan)))
     if plans[0].team != config.strategy and _host_wins(plans, analysis.loop, gpu):
         refusals["grid"] = "cuBLAS takes less time for products of this size, also with a launch for each operation"
         plans = [plan for plan in plans if plan.team != "grid"]
         plans.sort(key=lambda plan: plan.team != "host")
     for i, plan in enumerate(plans):
-        slower = {p.team: _slower(p, plan) for p in plans[i + 1 :] if p.estimate is not None}
-        yield replace(plan, refusals={**refusals, **slower})
+        why = dict(refusals)
+        for other in plans[i + 1 :]:
+            if other.estimate is not None and other.team != plan.team:
+                why.setdefault(other.team, _slower(other, plan))
+        yield replace(plan, refusals=why)
+
+
+def _rank(plan: KernelPlan) -> float:
+    """Return the seconds that a plan competes with."""
+    return plan.seconds * (MARGIN if plan.team == "tile" and not plan.on_tensor_cores else 1)
 
 
 def _slower(plan: KernelPlan, chosen: KernelPlan) -> str:
@@ -259,10 +268,10 @@ def _slower(plan: KernelPlan, chosen: KernelPlan) -> str:
         return f"config.strategy asks for {config.strategy}"
     if chosen.estimate is None:
         return f"a step would take {seconds_text(plan.estimate.seconds)}; cuBLAS takes less time for its products"
-    return (
-        f"a step would take {seconds_text(plan.estimate.seconds)} where {chosen.team} takes "
-        f"{seconds_text(chosen.estimate.seconds)}"
-    )
+    taken, others = seconds_text(plan.seconds), seconds_text(chosen.seconds)
+    if plan.seconds < chosen.seconds:
+        return f"a step would take {taken}, which is no quarter less than the {others} of {chosen.team}"
+    return f"a step would take {taken} where {chosen.team} takes {others}"
 
 
 def choose(loop: Loop, gpu: GPU, steps: int | None = None) -> KernelPlan:

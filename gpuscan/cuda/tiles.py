@@ -8,7 +8,7 @@ for the SMs, and threads that share a sum leave each with fewer weights to hold.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from typing import NamedTuple, final
@@ -16,13 +16,18 @@ from typing import NamedTuple, final
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.step.analysis import Analysis, refuse_any_team
-from gpuscan.cuda.step.resident import is_fixed
+from gpuscan.cuda.step.operands import busy_registers
+from gpuscan.cuda.step.resident import is_fixed, registers_for_weights
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.work import work_of
 from gpuscan.cuda.step_plan import on_tensor_cores, refuse_registers, step_plan
 from gpuscan.cuda.strategy import Strategy
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.products import MatMul
+
+MARGIN = 1.25
+"""How many times the seconds of a tile others may take: its barriers join lanes that else do not wait for each other,
+and each of them can have an SM's other blocks cover its waits."""
 
 BLOCKS_PER_SM = 2
 """Lanes for each SM up to which they have blocks of their own, as these have registers for all their weights."""
@@ -69,14 +74,23 @@ class TileTeam(Strategy):
         if lanes > BLOCKS_PER_SM * gpu.sms or any(on_tensor_cores(*t, gpu) for t in _tilings(loop, shared)):
             return None
         return (
-            f"{lanes} lanes have a block each, with weights of its own; {BLOCKS_PER_SM * gpu.sms} and more share them"
+            f"{lanes} lanes have a block each, with weights of its own; more than {BLOCKS_PER_SM * gpu.sms} share them"
         )
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        """Return the best plan for each height of a tile: the low ones need less shared memory."""
         shared = _shared(loop)
         assert shared is not None
-        plans = (step_plan(tiled, shape, 1, gpu) for tiled, shape in _tilings(loop, shared))
-        return replace(min(plans, key=lambda plan: plan.seconds), team=self.team)
+        found: dict[int, list[KernelPlan]] = defaultdict(list)
+        for tiled, shape in _tilings(loop, shared):
+            found[prod(tiled.lanes.tile)].append(replace(step_plan(tiled, shape, 1, gpu), team=self.team))
+        return sorted((min(plans, key=_cost) for plans in found.values()), key=_cost)
+
+
+def _cost(plan: KernelPlan) -> tuple[float, float]:
+    """Return what a step takes; where device memory bounds it, shapes differ in the rest."""
+    assert plan.estimate is not None
+    return plan.seconds, plan.estimate.waiting + plan.estimate.issuing + plan.estimate.loading
 
 
 def _axis(loop: Analysis, node: Apply) -> int | None:
@@ -124,7 +138,10 @@ def _tilings(loop: Analysis, shared: _Shared) -> Iterator[tuple[Analysis, Team]]
     for height in _heights(loop.lanes.sizes[shared.axis]):
         tiled = loop.in_tiles(shared.axis, height)
         for shape in _shapes(height, tiled.shape(shared.product)[-1]):
-            if refuse_registers(tiled, shape) is None:
+            if (
+                refuse_registers(tiled, shape) is None
+                and registers_for_weights(shape, busy_registers(tiled, shape)) >= 0
+            ):
                 yield tiled, shape
 
 

@@ -69,6 +69,18 @@ def operands(
     return Operands(loads, counting.registers, counting.sums, counting.shared, counting.fetched + rest)
 
 
+def busy_registers(loop: Analysis, team: Team) -> int:
+    """Return the 32-bit registers in which each thread has states and the sums of products."""
+    found = [node.outputs[0] for node in loop.nodes() if isinstance(node.op, MatMul)]
+    counts = [_words(v) * team.sums(space_of(loop.shape(v))) for v in found]
+    counts += [_words(s.next) * team.slots(space_of(loop.shape(s.next))) for s in loop.loop.states]
+    return sum(n for n in counts if n <= MOST_OWN)
+
+
+def _words(v: Variable) -> int:
+    return max(np.dtype(v.dtype).itemsize // 4, 1)
+
+
 def _fixed_bytes(loop: Analysis) -> int:
     """Return the bytes of the fixed arrays that one team reads."""
     return sum(
@@ -98,14 +110,13 @@ class _Counting:
 
     def __post_init__(self) -> None:
         found = [node for node in self.loop.nodes() if isinstance(node.op, MatMul)]
-        values = [*(node.outputs[0] for node in found), *(s.next for s in self.loop.loop.states)]
-        counts = [self._words(v) * self.team.slots(space_of(self.loop.shape(v))) for v in values]
+        sums = [_words(v) * self.team.sums(self._space(v)) for node in found for v in node.outputs]
         self.products = max(len(found), 1)
-        self.sums = sum(n for n in counts[: len(found)] if n <= MOST_OWN)
-        self.room = registers_for_weights(self.team, sum(n for n in counts if n <= MOST_OWN))
+        self.sums = sum(n for n in sums if n <= MOST_OWN)
+        self.room = registers_for_weights(self.team, busy_registers(self.loop, self.team))
 
-    def _words(self, v: Variable) -> int:
-        return max(np.dtype(v.dtype).itemsize // 4, 1)
+    def _space(self, v: Variable) -> tuple[int, ...]:
+        return space_of(self.loop.shape(v))
 
     def _is_fixed(self, b: Variable) -> bool:
         """Whether a right side is fixed; its bytes are counted."""
@@ -138,16 +149,17 @@ class _Counting:
         total = 0.0
         for node in nodes:
             (a, b), output = node.inputs, node.outputs[0]
-            space, extent = space_of(self.loop.shape(output)), self.loop.shape(a)[-1]
+            space, extent = self._space(output), self.loop.shape(a)[-1]
             parts = self.team.parts if extent > 1 else 1
             terms = -(-extent // parts)
-            slots, words = self.team.slots(space), float(self._words(output))
+            slots, words = self.team.sums(space), float(_words(output))
             deal = self.team.deal(space)
             each = deal.each if deal else slots
             right = terms * each * self._right(b, output, space, terms, slots)
             words *= 1 if parts > 1 else min(prod(space) / self.team.ranks, 1)  # of an average thread: some have none
             left[a, space] = words * terms * (slots // each)
-            total += words * (right + slots * (parts - 1).bit_length())
+            shuffles = slots * (1 - 1 / parts) if self.team.divides(space) else slots * (parts - 1).bit_length()
+            total += words * (right + shuffles)
         return total + sum(left.values())
 
     def _right(self, b: Variable, output: Variable, space: tuple[int, ...], terms: int, slots: int) -> float:
@@ -155,9 +167,9 @@ class _Counting:
         if not self._is_fixed(b):
             return 1.0
         shape, team = self.loop.shape(b), self.team
-        matches = prod(shape[:-2]) == 1 and b.dtype == output.dtype and self._words(output) * slots <= MOST_OWN
+        matches = prod(shape[:-2]) == 1 and b.dtype == output.dtype and _words(output) * slots <= MOST_OWN
         columns = own_columns(team, space, shape[-2], shape[-1]) if matches else None
-        registers = 0 if columns is None else columns.size * self._words(b)
+        registers = 0 if columns is None else columns.size * _words(b)
         written_out = terms * slots * self.products <= MOST_WRITTEN_OUT
         if registers and written_out and self.registers + registers <= self.room:
             self.registers += registers

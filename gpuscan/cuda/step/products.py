@@ -71,10 +71,10 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
         return ""
     space = w.space(output)
     columns = own_columns(w.team, space, inner, shape[-1])
-    if columns is None or not w.has_room(space, w.c_type(b)):
+    if columns is None or not w.has_room(space, w.c_type(b), summing=True):
         return ""
     registers = columns.size * max(C_BYTES[w.c_type(b)] // 4, 1)
-    written_out = columns.rows * w.team.slots(space) * w.products <= MOST_WRITTEN_OUT
+    written_out = columns.rows * w.team.sums(space) * w.products <= MOST_WRITTEN_OUT
     if written_out and w.resident_registers + registers <= registers_for_weights(w.team, w.busy_registers):
         w.resident_registers += registers
         name = w.hold(w.c_type(b), f"w_{record_of(b, w.loop)}", columns.size)

@@ -70,11 +70,20 @@ class Team:
             return Deal(last // across, across, self.stripes)
         return Deal(1, last, self.ranks // last) if self.ranks % last == 0 else None
 
-    def slots(self, space: tuple[int, ...]) -> int:
-        """Return how many elements of an array of that shape each rank has."""
+    def divides(self, space: tuple[int, ...]) -> bool:
+        """Whether the threads of a rank divide its elements, by columns: else each of them has all."""
+        deal = self.deal(space)
+        return self.parts > 1 and deal is not None and deal.each % self.parts == 0
+
+    def sums(self, space: tuple[int, ...]) -> int:
+        """Return how many elements of an array of that shape each rank has, whose sums its threads share."""
         if deal := self.deal(space):
             return -(-prod(space[:-1]) // deal.groups) * deal.each
         return -(-prod(space) // self.ranks)
+
+    def slots(self, space: tuple[int, ...]) -> int:
+        """Return how many elements of an array of that shape each thread has."""
+        return self.sums(space) // (self.parts if self.divides(space) else 1)
 
     def covers(self, space: tuple[int, ...]) -> bool:
         """Whether every slot of every thread holds an element."""
