@@ -7,7 +7,7 @@ from math import prod
 
 from gpuscan.cuda.expressions import number
 from gpuscan.cuda.step.alignment import part_ndim
-from gpuscan.cuda.step.positions import Position, plus, times, unravel
+from gpuscan.cuda.step.positions import Position, divided, minus, plus, remainder, times, unravel
 from gpuscan.cuda.step.rules import rule
 from gpuscan.cuda.step.selections import Selection, Selections, selections
 from gpuscan.cuda.step.values import View
@@ -59,7 +59,7 @@ def _source(w: Writer, s: Selection, size: int, at: Position, whole: Position, f
     start, step = _range(s, size).start, _range(s, size).step
     if step > 0:
         return plus(times(whole[s.axis], step), str(start))
-    return f"({start} - {times(whole[s.axis], -step)})"
+    return minus(start, times(whole[s.axis], -step))
 
 
 def _range(s: Selection, size: int) -> range:
@@ -137,12 +137,12 @@ def _within(positions: range, size: int, i: str) -> tuple[list[str], str]:
     ordered = positions if positions.step > 0 else positions[::-1]
     low, high, step = ordered[0], ordered[-1], ordered.step
     inside = ([f"{i} >= {low}"] if low else []) + ([f"{i} <= {high}"] if high != size - 1 else [])
-    place = f"({i} - {low})" if low else i
+    place = minus(i, str(low)) if low else i
     if step != 1:
-        inside.append(f"{place} % {step} == 0")
-        place = f"({place} / {step})"
+        inside.append(f"{remainder(place, step)} == 0")
+        place = f"({divided(place, step)})"
     if positions.step < 0:
-        place = f"({len(positions) - 1} - {place})"
+        place = minus(len(positions) - 1, place)
     return inside, "0" if len(positions) == 1 else place
 
 

@@ -10,7 +10,7 @@ from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.alignment import same_axes
 from gpuscan.cuda.step.groups import Group
-from gpuscan.cuda.step.positions import Position, flat, spread, unravel
+from gpuscan.cuda.step.positions import Position, flat, minus, spread, unravel
 from gpuscan.cuda.step.values import View
 from gpuscan.cuda.step.writer import RefusalError, Writer
 from gpuscan.graph import Apply, Variable
@@ -199,7 +199,7 @@ def _eye(w: Writer, op: Eye, node: Apply) -> None:
 
     def element(at: Position) -> str:
         i, j = w.coordinates(output, at)
-        return f"({C_TYPES[op.dtype]})({j} - {i} == {w.read_one(node.inputs[2])})"
+        return f"({C_TYPES[op.dtype]})({minus(j, i)} == {w.read_one(node.inputs[2])})"
 
     w.values[output] = View(element)
 
