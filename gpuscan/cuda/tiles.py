@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from math import prod
 from typing import NamedTuple, final
 
+from gpuscan.config import config
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.step.analysis import Analysis, refuse_any_team
@@ -69,13 +71,13 @@ class TileTeam(Strategy):
         return None
 
     def decline(self, loop: Analysis, gpu: GPU, steps: int | None) -> str | None:
-        lanes, shared = loop.lanes.count, _shared(loop)
+        lanes, most, shared = loop.lanes.count, BLOCKS_PER_SM * gpu.sms, _shared(loop)
         assert shared is not None
-        if lanes > BLOCKS_PER_SM * gpu.sms or any(on_tensor_cores(*t, gpu) for t in _tilings(loop, shared)):
+        if lanes > most:
             return None
-        return (
-            f"{lanes} lanes have a block each, with weights of its own; more than {BLOCKS_PER_SM * gpu.sms} share them"
-        )
+        if config.matmul_precision != "highest" and any(on_tensor_cores(*t, gpu) for t in _tilings(loop, shared)):
+            return None
+        return f"{lanes} lanes have a block each, with weights of its own; more than {most} share them"
 
     def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         """Return the best plan for each height of a tile: the low ones need less shared memory."""
@@ -138,21 +140,19 @@ def _tilings(loop: Analysis, shared: _Shared) -> Iterator[tuple[Analysis, Team]]
     for height in _heights(loop.lanes.sizes[shared.axis]):
         tiled = loop.in_tiles(shared.axis, height)
         for shape in _shapes(height, tiled.shape(shared.product)[-1]):
-            if (
-                refuse_registers(tiled, shape) is None
-                and registers_for_weights(shape, busy_registers(tiled, shape)) >= 0
-            ):
+            left = registers_for_weights(shape, busy_registers(tiled, shape))
+            if left >= 0 and refuse_registers(tiled, shape) is None:
                 yield tiled, shape
 
 
 def _shapes(height: int, columns: int) -> Iterator[Team]:
     """Yield teams for tiles of so many lanes, the rows of a product of so many columns."""
-    for each in COLUMNS:
-        for parts in PARTS:
-            threads = columns // each * parts
-            stripes = [n for n in range(height, 0, -1) if height % n == 0 and threads * n <= MOST_THREADS]
-            if columns % each == 0:
-                for count in stripes[:2]:
-                    if height // count * each <= MOST_SUMS:
-                        block = -(-threads * count // 32) * 32
-                        yield Team("block", threads // parts * count, parts, block, stripes=count)
+    for each, parts in product(COLUMNS, PARTS):
+        if columns % each:
+            continue
+        across = columns // each
+        stripes = [n for n in range(height, 0, -1) if height % n == 0 and across * parts * n <= MOST_THREADS]
+        for count in stripes[:2]:
+            if height // count * each <= MOST_SUMS:
+                block = -(-across * parts * count // 32) * 32
+                yield Team("block", across * count, parts, block, stripes=count)
