@@ -64,7 +64,7 @@ FLAGS = {
     ),
     "gradient_memory": Flag("1e9", r"[0-9.e+]+", "bytes that the states of one loop with checkpoint='auto' may take"),
     "strategy": Flag(
-        "auto", "auto|thread|warp|block|grid|prefix|host", "team that carries a loop on CUDA if it can, for tests"
+        "auto", "auto|thread|warp|block|tile|grid|prefix|host", "team that carries a loop on CUDA if it can, for tests"
     ),
     "matmul_precision": Flag(
         "highest", "highest|tf32|bf16", "what float32 operands of products inside kernels may be rounded to"

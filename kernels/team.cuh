@@ -8,6 +8,7 @@
 //   sync()               what members wrote before is read by all of them after
 //   all<Op>(x)           the x of all threads combined, given to all
 //   parts_all<Op>(x)     the x of the parts of one rank combined, given to all of those
+//   parts_each<Op>(x)    the same for an x[0], x[1], ... for each part, which gets its own
 //
 // An operation Op has `static T of(T a, T b)`. Combining goes by a fixed tree, so that a run repeats to the last bit.
 #pragma once
@@ -55,6 +56,25 @@ __device__ __forceinline__ T across(T value) {
     return value;
 }
 
+// The WIDTH values of each of as many neighbouring threads combined, value by value; thread i gets the one of value i.
+template <class Op, int WIDTH, class T>
+__device__ __forceinline__ T across_each(T const* values) {
+    T kept[WIDTH];
+#pragma unroll
+    for (int i = 0; i < WIDTH; ++i) kept[i] = values[i];
+#pragma unroll
+    for (int half = WIDTH / 2; half > 0; half /= 2) {
+        bool const upper = threadIdx.x & half;
+#pragma unroll
+        for (int i = 0; i < half; ++i) {
+            T const given = upper ? kept[i] : kept[i + half];
+            T const own = upper ? kept[i + half] : kept[i];
+            kept[i] = Op::of(own, T(__shfl_xor_sync(WHOLE_WARP, given, half)));
+        }
+    }
+    return kept[0];
+}
+
 constexpr int NO_RANK = 1 << 29;  // of a thread that owns nothing: beyond every element
 
 template <int RANKS, int PARTS>
@@ -86,6 +106,8 @@ struct WarpTeam {
     __device__ __forceinline__ T all(T value) { return across<Op, 32>(value); }
     template <class Op, class T>
     __device__ __forceinline__ T parts_all(T value) { return across<Op, PARTS>(value); }
+    template <class Op, class T>
+    __device__ __forceinline__ T parts_each(T const* values) { return across_each<Op, PARTS>(values); }
 };
 
 // ---- a block of THREADS threads, whole warps
@@ -118,6 +140,8 @@ struct BlockTeam {
     }
     template <class Op, class T>
     __device__ __forceinline__ T parts_all(T value) { return across<Op, PARTS>(value); }
+    template <class Op, class T>
+    __device__ __forceinline__ T parts_each(T const* values) { return across_each<Op, PARTS>(values); }
 };
 
 // ---- a grid of BLOCKS blocks of THREADS threads, all of which run at the same time
@@ -168,6 +192,8 @@ struct GridTeam {
     }
     template <class Op, class T>
     __device__ __forceinline__ T parts_all(T value) { return across<Op, PARTS>(value); }
+    template <class Op, class T>
+    __device__ __forceinline__ T parts_each(T const* values) { return across_each<Op, PARTS>(values); }
 };
 
 }  // namespace gs

@@ -146,7 +146,7 @@ def step_work(loop: Loop) -> StepWork:
         exchanged_bytes=sum(_bytes(v) for v in operands - weights - set(rows)),
         row_bytes=sum(_bytes(v) for v in [*rows, *kept]),
         elements=sum(_size(node.outputs[0]) for node in pointwise),
-        specials=sum(_specials(node) for node in pointwise),
+        specials=sum(specials_of(node) for node in pointwise),
         operations=sum(not isinstance(node.op, DimShuffle | Scan) for node in nodes),
     )
 
@@ -162,7 +162,8 @@ def _flops(product: Apply) -> int:
     return 2 * _size(product.outputs[0]) * (product.inputs[0].type.shape[-1] or 1)
 
 
-def _specials(node: Apply) -> int:
+def specials_of(node: Apply) -> int:
+    """Return the special-function instructions of a pointwise operation, of all elements together."""
     each = SPECIALS.get(node.op.row, 0) if isinstance(node.op, Pointwise) else 0
     return each * _size(node.outputs[0])
 

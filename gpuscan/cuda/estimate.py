@@ -1,15 +1,15 @@
 """How long a team takes for a step, estimated from counts: what the choice between teams goes by.
 
-Four things bound a step: how long its operations wait for each other, how many instructions the SMs can issue, what
-they read of fixed arrays that do not fit on chip, and what goes through device memory. The largest is the estimate.
+Five things bound a step: how long its operations wait for each other, how many instructions the SMs can issue, what
+its products read from shared memory, what they read of fixed arrays that do not fit on chip, and what goes through
+device memory. The largest is the estimate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
-
-import numpy as np
+from math import ceil, prod
 
 from gpuscan.cuda.costs import (
     BLOCK_BARRIER,
@@ -19,15 +19,18 @@ from gpuscan.cuda.costs import (
     L2_LATENCY_CLOCKS,
     LOOK_BACK,
     WARP_SHUFFLE_CLOCKS,
+    specials_of,
 )
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.step.analysis import Analysis
+from gpuscan.cuda.step.operands import Operands, operands
 from gpuscan.cuda.step.partial import is_sum
-from gpuscan.cuda.step.resident import KEPT_FREE, MOST_PER_THREAD, PER_SM
+from gpuscan.cuda.step.resident import MOST_PER_THREAD, PER_SM
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import cost_of
 from gpuscan.cuda.step.work import work_of
 from gpuscan.graph import Apply
+from gpuscan.tensor.reduction import Reduce, SumTo
 
 DEPENDENT_CLOCKS = 4
 """From one operation to one that needs its result."""
@@ -35,15 +38,26 @@ DEPENDENT_CLOCKS = 4
 LANES_PER_SM = 128
 """Instructions that the threads of one SM begin in a clock."""
 
+SPECIAL_INSTRUCTIONS = 8
+"""Instructions around each that a special function unit executes: tanh is 16 to 19 with two of them."""
+
+LOADS_PER_SM = 32
+"""Words of 32 bits that the threads of one SM take from its shared memory in a clock."""
+
 SET_UP = 16
 """Instructions between two barriers that a thread executes whether it has an element or not."""
 
 INDEPENDENT = {"thread": 2, "warp": 3, "block": 3, "grid": 4}
 """Operations of a thread that do not wait for each other, on average: teams have several sums at once."""
 
+MOST_INDEPENDENT = 16
+"""The same of a thread that has several lanes: from so many on the scheduler has no use for more."""
 
 MOVED = 32
 """Instructions for a step of a lane that goes through shared memory on its way from and to device memory."""
+
+TAKE_TURNS = 4
+"""Blocks for each SM from which on it does not matter that some have one more than others."""
 
 MANY_STEPS = 1000
 """Steps that a loop is taken to have where nobody knows."""
@@ -55,13 +69,14 @@ class Estimate:
 
     waiting: float
     issuing: float
+    loading: float
     fetching: float
     memory: float
 
     @property
     def seconds(self) -> float:
         """Of a step."""
-        return max(self.waiting, self.issuing, self.fetching, self.memory)
+        return max(self.waiting, self.issuing, self.loading, self.fetching, self.memory)
 
     @property
     def bound(self) -> str:
@@ -69,6 +84,7 @@ class Estimate:
         named = {
             "how long its operations wait for each other": self.waiting,
             "how many instructions the SMs issue": self.issuing,
+            "what its products read from shared memory": self.loading,
             "reading fixed arrays from the L2 cache": self.fetching,
             "device memory": self.memory,
         }
@@ -105,13 +121,16 @@ def estimate(
     together = _steps_together(loop, team)
     elsewhere = sum(work_of(node) for node in chosen) // max(loop.lanes.count, 1)
     work, lanes, threads = loop.work() - elsewhere, max(loop.lanes.count, 1) * together, team.threads
+    needed = operands(loop, team, gpu, chosen, precision)
     on_cores, calls = cost_of(loop.opened, chosen, loop.shape, team, precision) if chosen else (0, 0)
     clock = gpu.clock_ghz * 1e9
     elements = prod(loop.widest())
     busy = min(team.ranks, elements) * (team.parts if sums else 1)
     independent = INDEPENDENT[team.kind if elements > 1 else "thread"]
-    apart = DEPENDENT_CLOCKS / independent * work / busy + DEPENDENT_CLOCKS * len(nodes)
-    fetched, late = _fetched(loop, team, gpu)
+    if loop.lanes.tile:  # neighbouring lanes do not wait for each other
+        independent = max(independent, min(needed.sums, MOST_INDEPENDENT))
+    apart = DEPENDENT_CLOCKS / independent * work / busy + DEPENDENT_CLOCKS * (len(nodes) + _in_turn(loop, team, nodes))
+    late = L2_LATENCY_CLOCKS if needed.fetched else 0
     met = {
         "thread": 0.0,
         "warp": (sums + 1) * 2 * WARP_SHUFFLE_CLOCKS / clock,
@@ -121,15 +140,42 @@ def estimate(
     read = any(s.reads for s in loop.loop.sequences) and team.kind != "thread"
     met += calls * BLOCK_BARRIER
     waiting = (apart + DEPENDENT_CLOCKS * on_cores + (DRAM_LATENCY_CLOCKS if read else 0) / 2 + late) / clock + met
-    waves = -(-lanes // _at_once(loop, team, gpu))
+    waves = -(-lanes // _at_once(loop, team, gpu, needed))
     around = threads * (sums + 1) * SET_UP if team.kind != "thread" else 0
-    instructions = lanes * (around + work + threads * on_cores - (loop.multiplied() - elsewhere) / 2)
+    loaded = threads * needed.loads
+    products = loop.multiplied() - elsewhere
+    apiece = work - products + SPECIAL_INSTRUCTIONS * sum(map(specials_of, nodes)) / max(loop.lanes.count, 1)
+    instructions = around + products / 2 + _times(loop, team) * apiece + loaded + threads * on_cores
+    busiest = _on_busiest(lanes, team, gpu)
     return Estimate(
         waiting=waves * waiting / together,
-        issuing=instructions / (gpu.sms * LANES_PER_SM * clock) / together,
-        fetching=lanes * fetched / (gpu.sms * L2_BYTES * clock) / together,
+        issuing=busiest * instructions / (LANES_PER_SM * clock) / together,
+        loading=busiest * loaded / (LOADS_PER_SM * clock) / together,
+        fetching=busiest * needed.fetched / (L2_BYTES * clock) / together,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
+
+
+def _times(loop: Analysis, team: Team) -> int:
+    """Return how many threads compute an element each, if they share the sums of its rank and do not divide it."""
+    return 1 if team.divides(loop.widest()) else team.parts
+
+
+def _in_turn(loop: Analysis, team: Team, nodes: Sequence[Apply]) -> float:
+    """Return how many terms of sums are added one after the other where sums are fewer than the threads of a team."""
+    if team.kind == "thread":
+        return 0.0
+    reductions = (node for node in nodes if isinstance(node.op, Reduce | SumTo) and loop.elements(node.outputs[0]) > 1)
+    terms = (loop.elements(node.inputs[0]) / loop.elements(node.outputs[0]) / team.parts for node in reductions)
+    return sum(terms)
+
+
+def _on_busiest(teams: int, team: Team, gpu: GPU) -> float:
+    """Return how many teams, or which part of one, the SM with the most of them has."""
+    if team.kind == "grid":
+        return 1 / gpu.sms
+    blocks = teams / (team.per_block * gpu.sms)
+    return min(team.per_block, teams) * (blocks if blocks > TAKE_TURNS else ceil(blocks))
 
 
 def estimate_prefix(loop: Analysis, span: int, gpu: GPU, bytes_per_step: int) -> Estimate:
@@ -142,6 +188,7 @@ def estimate_prefix(loop: Analysis, span: int, gpu: GPU, bytes_per_step: int) ->
     return Estimate(
         waiting=LOOK_BACK / span,
         issuing=instructions / (gpu.sms * LANES_PER_SM * gpu.clock_ghz * 1e9),
+        loading=0.0,
         fetching=0.0,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
@@ -154,33 +201,13 @@ def _steps_together(loop: Analysis, team: Team) -> int:
     return max(loop.loop.length.known or MANY_STEPS, 1)
 
 
-def _fixed_bytes(loop: Analysis) -> int:
-    """Return the bytes of the fixed arrays that one lane reads."""
-    return sum(
-        prod(loop.shape(n.read)) * np.dtype(n.read.dtype).itemsize
-        for n in loop.loop.non_sequences
-        if n.read not in loop.random
-    )
-
-
-def _fetched(loop: Analysis, team: Team, gpu: GPU) -> tuple[float, float]:
-    """Return the bytes of fixed arrays that a team reads at every step, and the clocks it waits for the first."""
-    fixed = _fixed_bytes(loop)
-    free = max(min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE, 0)
-    held = 4 * free * team.threads
-    if team.kind in ("block", "warp"):
-        held += gpu.shared_per_block // 2 // team.per_block
-    if team.kind == "grid":
-        held += gpu.shared_per_block * team.blocks // 2
-    return (0.0, 0.0) if fixed <= held else (fixed - held, L2_LATENCY_CLOCKS)
-
-
-def _at_once(loop: Analysis, team: Team, gpu: GPU) -> int:
-    """Return how many lanes run at the same time, as registers and shared memory allow."""
+def _at_once(loop: Analysis, team: Team, gpu: GPU, needed: Operands) -> int:
+    """Return how many teams run at the same time, as registers and shared memory allow."""
     if team.kind == "grid":
         return 1
     state = sum(loop.registers(s.next, team.ranks) for s in loop.loop.states)
-    weights = min(_fixed_bytes(loop) // 4 // team.threads, MOST_PER_THREAD) if team.kind != "thread" else 0
-    registers = min(32 + 2 * state + weights, MOST_PER_THREAD)
+    registers = min(32 + 2 * state + needed.registers + needed.sums, MOST_PER_THREAD)
     per_sm = min(PER_SM // (registers * team.block), gpu.threads_per_sm // team.block, gpu.blocks_per_sm)
+    if needed.shared:
+        per_sm = min(per_sm, gpu.shared_per_sm // (needed.shared * team.per_block))
     return max(per_sm, 1) * team.per_block * gpu.sms

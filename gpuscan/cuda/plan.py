@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 from gpuscan.cuda.binding import Place
 from gpuscan.cuda.estimate import Estimate
@@ -90,8 +91,13 @@ class KernelPlan:
 
     @property
     def lane_count(self) -> int:
-        """Number of lanes."""
+        """Number of lanes, or of tiles of them: of teams that the loop has work for."""
         return self.lanes.count if self.lanes is not None else 1
+
+    @property
+    def seconds(self) -> float:
+        """What a step is estimated to take, without end where there is no estimate."""
+        return float("inf") if self.estimate is None else self.estimate.seconds
 
     @property
     def block(self) -> int:
@@ -110,11 +116,17 @@ class KernelPlan:
         """Whether steps run side by side, as they do not wait for each other."""
         return self.team not in ("grid", "prefix", "host") and not self.loop.states and self.loop.stop is None
 
+    @property
+    def tile(self) -> int:
+        """How many lanes a team carries."""
+        return prod(self.lanes.tile) if self.lanes is not None else 1
+
     def headline(self) -> str:
         """Say in a few words who carries what."""
         who = {"thread": "a thread", "warp": "a warp", "block": f"a block of {self.block} threads"}
-        each = who.get(self.team, f"a grid of {self.shape.blocks} blocks of {self.block} threads")
-        return f"a lane {each}, rows loaded {self.ahead} step{'s' * (self.ahead != 1)} ahead"
+        each = who.get(self.shape.kind, f"a grid of {self.shape.blocks} blocks of {self.block} threads")
+        tile = f"a tile of {self.tile} lanes" if self.tile > 1 else "a lane"
+        return f"{tile} {each}, rows loaded {self.ahead} step{'s' * (self.ahead != 1)} ahead"
 
     def explain(self) -> Iterator[str]:
         """Yield lines that say all of this."""
@@ -125,7 +137,10 @@ class KernelPlan:
             yield f"{title}: one kernel launch, team {self.team}"
             if self.over_steps:
                 yield "  no state is carried: steps run side by side, like lanes"
-            yield f"  lanes {self._shape()}: {self.lane_count}, grid {self.grid} x block {self.block}{self._divided()}"
+            if self.tile > 1:
+                yield f"  a tile of {self.tile} lanes a block: {self.lane_count} tiles"
+            lanes = f"{self._shape()}: {self.lane_count * self.tile}"
+            yield f"  lanes {lanes}, grid {self.grid} x block {self.block}{self._divided()}"
         for place in self.places:
             yield f"  {place.record}: {place.where}"
         if self.team != "host":
@@ -141,7 +156,8 @@ class KernelPlan:
         if self.shape.threads == 1:
             return ""
         parts = f", {self.shape.parts} threads to each" if self.shape.parts > 1 else ""
-        return f"; elements dealt out to {self.shape.ranks}{parts}"
+        rows = f" in {self.shape.stripes} groups of rows" if self.shape.stripes > 1 else ""
+        return f"; elements dealt out to {self.shape.ranks}{rows}{parts}"
 
     def _shape(self) -> str:
         sizes = self.lanes.sizes if self.lanes is not None else ()

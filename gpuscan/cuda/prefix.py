@@ -22,6 +22,7 @@ or terms bring it back into range, is infinite until its thread's steps end and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 from gpuscan.cuda.estimate import estimate_prefix
@@ -83,10 +84,10 @@ class PrefixTeam(Strategy):
             return f"{steps} steps are done sooner one after the other; {LEAST_STEPS} are not"
         return None
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         lanes, traffic = loop.lanes.count, traffic_of(loop.loop)
         tiling = tiling_of(loop.loop, lanes)
-        return KernelPlan(
+        found = KernelPlan(
             team=self.team,
             loop=loop.loop,
             opened=loop.opened,
@@ -95,6 +96,7 @@ class PrefixTeam(Strategy):
             traffic=traffic,
             estimate=estimate_prefix(loop, tiling.span, gpu, traffic.per_step),
         )
+        return [found]
 
 
 def _refuse_step(loop: Analysis) -> str | None:

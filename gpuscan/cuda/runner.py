@@ -196,7 +196,8 @@ class LoopRunner:
             if (spilled := self.device.spilled_bytes(bound.kernel)) > MOST_SPILLED and plan.team != config.strategy:
                 refusals[plan.team] = f"its registers do not hold what a thread needs: {spilled} bytes are spilled"
                 continue
-            return replace(plan, places=bound.places), bound
+            others = {team: reason for team, reason in plan.refusals.items() if team != plan.team}
+            return replace(plan, places=bound.places, refusals=others), bound
         raise AssertionError("the host takes every loop")
 
     def explain(self) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from typing import final
@@ -10,28 +10,22 @@ from typing import final
 from gpuscan.config import config
 from gpuscan.cuda.binding import BoundKernel, Place
 from gpuscan.cuda.costs import cheaper_team, host_seconds, on_chip_bytes, step_work
-from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan, seconds_text
 from gpuscan.cuda.prefix import PrefixTeam
 from gpuscan.cuda.prefix_text import prefix_kernel
 from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
-from gpuscan.cuda.step.kernel_text import MOST_HELD, step_kernel
-from gpuscan.cuda.step.sequences import MOST_AHEAD
+from gpuscan.cuda.step.kernel_text import step_kernel
 from gpuscan.cuda.step.team import Team
-from gpuscan.cuda.step.tensor_cores import FEWEST_COLUMNS, FEWEST_ROWS, FEWEST_TERMS, OLDEST, size_of, taken
-from gpuscan.cuda.step.writer import MOST_OWN
-from gpuscan.cuda.strategy import Strategy, traffic_of, window
-from gpuscan.graph import Apply
+from gpuscan.cuda.step.tensor_cores import size_of
+from gpuscan.cuda.step_plan import carried_registers, on_tensor_cores, refuse_registers, step_plan
+from gpuscan.cuda.strategy import Strategy
+from gpuscan.cuda.tiles import MARGIN, TileTeam
 from gpuscan.loop import Loop
-from gpuscan.tensor.products import MatMul
 
 MOST_REGISTERS_PER_LANE = 160
 """32-bit registers for the state, the windows of sequences and the constants of one lane. A thread has 255, and the
 step's own temporaries and addresses need some."""
-
-MOST_REGISTERS_PER_RANK = 144
-"""The same for a thread of a larger team, which computes fewer elements at once."""
 
 MOST_UNROLLED = 4096
 """Operations of a step of which a thread's text is made: NVRTC takes a second for some thousands."""
@@ -42,19 +36,12 @@ MOST_AHEAD_OPS = 64
 WIDEST_OF_WARP = 128
 """Elements of the widest value up to which a warp carries a lane: four for each of its threads."""
 
-
-TIMES_FILLED = 4
-"""How many times over the teams of a loop without states fill the GPU: some end sooner than others."""
-
 MANY_BLOCKS = 4
 """Lanes for each SM from which on a block has fewer threads, each with several elements: blocks hide each other's
 waits, and what every thread does at every step is done by fewer."""
 
 GRID_BLOCK = 256
 """Threads of each SM in a grid: with more of them each would have too few registers for weights."""
-
-MOST_RANKS_OF_ALL = 512
-"""Threads of a block that carries all lanes: with more of them each would have too few registers for weights."""
 
 LONG_SUM = 64
 """Terms from which on the threads of a warp share a sum in a grid."""
@@ -69,15 +56,15 @@ class ThreadTeam(Strategy):
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
         if (reason := refuse_any_team(loop)) is not None:
             return reason
-        if (registers := _registers(loop)) > MOST_REGISTERS_PER_LANE:
+        if (registers := carried_registers(loop)) > MOST_REGISTERS_PER_LANE:
             return f"a lane carries {registers} registers of state; a thread has room for {MOST_REGISTERS_PER_LANE}"
         if (work := loop.written()) > MOST_UNROLLED:
             return f"a lane's step takes {work} operations; a thread's text is made of at most {MOST_UNROLLED}"
         return None
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         lanes = loop.lanes.count if loop.loop.states else gpu.sms * 256  # else steps are lanes too
-        return _kernel_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)
+        return [step_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)]
 
 
 @final
@@ -91,10 +78,10 @@ class WarpTeam(Strategy):
             return reason
         if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
             return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
-        return _refuse_registers(loop, self._shape(loop))
+        return refuse_registers(loop, self._shape(loop))
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        return _kernel_plan(loop, self._shape(loop), 1, gpu)
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        return [step_plan(loop, self._shape(loop), 1, gpu)]
 
     def _shape(self, loop: Analysis) -> Team:
         elements = prod(loop.widest())
@@ -111,20 +98,10 @@ class BlockTeam(Strategy):
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
         if (reason := refuse_any_team(loop)) is not None:
             return reason
-        return _refuse_registers(loop, self._shape(loop, gpu))
+        return refuse_registers(loop, self._shape(loop, gpu))
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        found = _kernel_plan(loop, self._shape(loop, gpu), 1, gpu)
-        all_lanes = self._plan_of_all(loop.without_lanes(), gpu) if not found.on_tensor_cores else None
-        return found if all_lanes is None else min(found, all_lanes, key=_seconds)
-
-    def _plan_of_all(self, whole: Analysis, gpu: GPU) -> KernelPlan | None:
-        """Return how one block carries all lanes, if those are the rows of products on tensor cores."""
-        ranks = min(prod(whole.widest()), MOST_RANKS_OF_ALL)
-        shape = Team("block", ranks, block=-(-ranks // 32) * 32)
-        if not _on_tensor_cores(whole, shape, gpu) or _refuse_registers(whole, shape) is not None:
-            return None
-        return _kernel_plan(whole, shape, 1, gpu)
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        return [step_plan(loop, self._shape(loop, gpu), 1, gpu)]
 
     def _shape(self, loop: Analysis, gpu: GPU) -> Team:
         elements = prod(loop.widest())
@@ -147,11 +124,11 @@ class GridTeam(Strategy):
         whole = loop.without_lanes()
         if (reason := refuse_any_team(whole)) is not None:
             return reason
-        return _refuse_registers(whole, self._shape(whole, gpu))
+        return refuse_registers(whole, self._shape(whole, gpu))
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         whole = loop.without_lanes()
-        return _kernel_plan(whole, self._shape(whole, gpu), 1, gpu)
+        return [step_plan(whole, self._shape(whole, gpu), 1, gpu)]
 
     def _shape(self, loop: Analysis, gpu: GPU) -> Team:
         if (tiled := _grid_of_tiles(loop, gpu)) is not None:
@@ -198,7 +175,7 @@ def _grid_of_tiles(loop: Analysis, gpu: GPU) -> Team | None:
         if rows:
             blocks = -(-size.columns // width)
             team = Team("grid", rows * size.columns, 1, GRID_BLOCK, blocks, width, size.columns)
-            fits = node in _on_tensor_cores(loop, team, gpu) and _refuse_registers(loop, team) is None
+            fits = node in on_tensor_cores(loop, team, gpu) and refuse_registers(loop, team) is None
             if fits and (best is None or size.work > best[0]):
                 best = size.work, team
     return best[1] if best else None
@@ -213,10 +190,11 @@ class HostTeam(Strategy):
     def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
         return None
 
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         inner = loop.loop
         records = [*(s.name for s in inner.states), *(e.name for e in inner.emits)]
-        return KernelPlan(self.team, inner, places=tuple(Place(name, "arrays in device memory") for name in records))
+        places = tuple(Place(name, "arrays in device memory") for name in records)
+        return [KernelPlan(self.team, inner, places=places)]
 
 
 def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
@@ -225,11 +203,19 @@ def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
     if plans[0].team != "grid" or work.weight_bytes <= on_chip_bytes(gpu):
         return False
     if plans[0].on_tensor_cores:
-        return host_seconds(work, gpu) < _seconds(plans[0])
+        return host_seconds(work, gpu) < plans[0].seconds
     return cheaper_team(work, gpu) == "host"
 
 
-STRATEGIES: tuple[Strategy, ...] = (PrefixTeam(), ThreadTeam(), WarpTeam(), BlockTeam(), GridTeam(), HostTeam())
+STRATEGIES: tuple[Strategy, ...] = (
+    PrefixTeam(),
+    ThreadTeam(),
+    WarpTeam(),
+    BlockTeam(),
+    TileTeam(),
+    GridTeam(),
+    HostTeam(),
+)
 """Of two with the same estimate the first is taken."""
 
 
@@ -255,21 +241,25 @@ def choices(loop: Loop, gpu: GPU, steps: int | None = None) -> Iterator[KernelPl
         if reason is None and strategy.team != config.strategy:
             reason = strategy.decline(analysis, gpu, steps)
         if reason is None:
-            plans.append(strategy.plan(analysis, gpu))
+            plans += strategy.plans(analysis, gpu)
         else:
             refusals[strategy.team] = reason
-    plans.sort(key=lambda plan: (plan.team != config.strategy, _seconds(plan)))
+    plans.sort(key=lambda plan: (plan.team != config.strategy, _rank(plan)))
     if plans[0].team != config.strategy and _host_wins(plans, analysis.loop, gpu):
         refusals["grid"] = "cuBLAS takes less time for products of this size, also with a launch for each operation"
         plans = [plan for plan in plans if plan.team != "grid"]
         plans.sort(key=lambda plan: plan.team != "host")
     for i, plan in enumerate(plans):
-        slower = {p.team: _slower(p, plan) for p in plans[i + 1 :] if p.estimate is not None}
-        yield replace(plan, refusals={**refusals, **slower})
+        why = dict(refusals)
+        for other in plans[i + 1 :]:
+            if other.estimate is not None and other.team != plan.team:
+                why.setdefault(other.team, _slower(other, plan))
+        yield replace(plan, refusals=why)
 
 
-def _seconds(plan: KernelPlan) -> float:
-    return float("inf") if plan.estimate is None else plan.estimate.seconds
+def _rank(plan: KernelPlan) -> float:
+    """Return the seconds that a plan competes with."""
+    return plan.seconds * (MARGIN if plan.team == "tile" and not plan.on_tensor_cores else 1)
 
 
 def _slower(plan: KernelPlan, chosen: KernelPlan) -> str:
@@ -278,10 +268,10 @@ def _slower(plan: KernelPlan, chosen: KernelPlan) -> str:
         return f"config.strategy asks for {config.strategy}"
     if chosen.estimate is None:
         return f"a step would take {seconds_text(plan.estimate.seconds)}; cuBLAS takes less time for its products"
-    return (
-        f"a step would take {seconds_text(plan.estimate.seconds)} where {chosen.team} takes "
-        f"{seconds_text(chosen.estimate.seconds)}"
-    )
+    taken, others = seconds_text(plan.seconds), seconds_text(chosen.seconds)
+    if plan.seconds < chosen.seconds:
+        return f"a step would take {taken}, which is no quarter less than the {others} of {chosen.team}"
+    return f"a step would take {taken} where {chosen.team} takes {others}"
 
 
 def choose(loop: Loop, gpu: GPU, steps: int | None = None) -> KernelPlan:
@@ -309,73 +299,6 @@ def write_kernel(plan: KernelPlan, by_value: frozenset[str], gpu: GPU) -> BoundK
     if plan.team == "prefix":
         return prefix_kernel(plan, by_value)
     return step_kernel(plan, by_value, gpu.shared_per_block)
-
-
-# ---- what plans are made of ----
-
-
-def _kernel_plan(loop: Analysis, shape: Team, ahead: int, gpu: GPU) -> KernelPlan:
-    traffic = traffic_of(loop.loop)
-    chosen = _on_tensor_cores(loop, shape, gpu)
-    return KernelPlan(
-        team=shape.kind,
-        loop=loop.loop,
-        opened=loop.opened,
-        lanes=loop.lanes,
-        shape=shape,
-        random=loop.random,
-        totals=loop.totals,
-        ahead=ahead,
-        traffic=traffic,
-        estimate=estimate(loop, shape, gpu, traffic.per_step, chosen, config.matmul_precision),
-        precision=config.matmul_precision if chosen else "highest",
-        on_tensor_cores=chosen,
-        notes=tuple(_notes(loop, len(chosen), gpu)),
-        teams_to_fill=TIMES_FILLED * gpu.sms * gpu.threads_per_sm // shape.threads,
-    )
-
-
-def _on_tensor_cores(loop: Analysis, shape: Team, gpu: GPU) -> frozenset[Apply]:
-    """Return the products of a loop that a team computes on tensor cores, as far as ``config`` and the GPU allow."""
-    if config.matmul_precision == "highest" or gpu.capability < OLDEST:
-        return frozenset()
-    return taken(loop.nodes(), loop.shape, shape)
-
-
-def _notes(loop: Analysis, chosen: int, gpu: GPU) -> Iterator[str]:
-    """Yield what ``config.matmul_precision`` comes to."""
-    products = sum(isinstance(node.op, MatMul) for node in loop.nodes())
-    if config.matmul_precision == "highest" or not products:
-        return
-    if gpu.capability < OLDEST:
-        yield f"products in full precision: {gpu.arch} has no instructions for {config.matmul_precision}"
-    elif chosen:
-        yield f"{chosen} of {products} products on tensor cores, operands rounded to {config.matmul_precision}"
-    else:
-        yield (
-            f"products in full precision: none has {FEWEST_ROWS} rows in a team, {FEWEST_TERMS} terms and "
-            f"{FEWEST_COLUMNS} columns of float32"
-        )
-
-
-def _registers(loop: Analysis, ranks: int = 1) -> int:
-    """Return the 32-bit registers that each of a lane's threads carries from step to step.
-
-    What is too large for that is not counted where a lane has several threads: they have it in memory that they share.
-    """
-    inner = loop.loop
-    states = ((loop.registers(s.next, ranks), s.depth) for s in inner.states)
-    rows = ((loop.registers(next(iter(s.reads.values())), ranks), window(s.reads)) for s in inner.sequences if s.reads)
-    fixed = (loop.registers(n.read, ranks) for n in inner.non_sequences)
-    total = sum(n * depth for n, depth in states if ranks == 1 or n <= MOST_OWN)
-    total += sum(n * kept for n, kept in rows if n <= MOST_AHEAD)
-    return total + sum(n for n in fixed if n <= MOST_HELD)
-
-
-def _refuse_registers(loop: Analysis, shape: Team) -> str | None:
-    if (registers := _registers(loop, shape.ranks)) > MOST_REGISTERS_PER_RANK:
-        return f"each of {shape.ranks} threads carries {registers} registers; it has room for {MOST_REGISTERS_PER_RANK}"
-    return None
 
 
 def _block(lanes: int, gpu: GPU) -> int:

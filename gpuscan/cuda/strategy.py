@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -39,8 +39,8 @@ class Strategy(ABC):
         return None
 
     @abstractmethod
-    def plan(self, loop: Analysis, gpu: GPU) -> KernelPlan:
-        """Return how this team runs `loop`, which it has not refused."""
+    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        """Return how this team runs `loop`, which it has not refused, in ways of which any may find no room."""
 
 
 def window(offsets: Collection[int]) -> int:

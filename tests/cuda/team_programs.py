@@ -357,6 +357,18 @@ def hidden_markov_model(given: Given) -> Any:
 
 
 @program()
+def slices_of_slices(given: Given) -> Any:
+    x, s = given.normal(4, 7), given.normal(7)
+
+    def step(row: Any, s: Any) -> Any:
+        turned = np.tanh(s + row.mean())[::-1][1:]  # 6 elements
+        written = gt.set_subtensor(s[::-2], row[::-2])[1:]
+        return gt.concatenate([turned[::-1][2:], written[:3]]) + row, (gt.eye(7)[1:, ::-1][:, :3] * s[:3]).sum(1)
+
+    return loop(step, [x], [s, None])
+
+
+@program()
 def transposed_and_reshaped(given: Given) -> Any:
     s = given.normal(4, 6)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.config import config
+from gpuscan.cuda import tiles
 from gpuscan.cuda.gpu import EMULATED_GPU, KNOWN_GPUS
 from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.step.team import Team
@@ -80,6 +81,23 @@ def test_lstm_and_its_gradient(precision: str, team: str, size: int, batch: int)
     assert len(backwards.on_tensor_cores) == 1
     assert f"4 of 4 products on tensor cores, operands rounded to {precision}" in (f.explain(file="str") or "")
     assert f.kernel_source().count(".multiply_") == 2, "the four gates are one product"
+
+
+@PRECISIONS
+def test_tiles_of_lanes_and_their_gradient(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "MOST_LANES", 16)
+    x, u, h, c = gt.ftensor3("x"), gt.fmatrix("u"), gt.fmatrix("h"), gt.fmatrix("c")
+    (hs, cs), _ = gs.scan(lstm(20), [x], [h, c], [u])
+    outputs = [hs, cs, *gs.grad((hs**2).sum(), [u, h, x])]
+    values = [normal(3, 32, 80), normal(20, 80), normal(32, 20), normal(32, 20)]
+    found, f = run([x, u, h, c], outputs, values, precision, "tile")
+    expected = gs.function([x, u, h, c], outputs, device="cpu")(*values)
+    for got, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=10 * UNIT[precision] * np.abs(wanted).max())
+    for plan, products in zip(f.plans, (4, 1), strict=True):
+        assert (plan.team, plan.precision, len(plan.on_tensor_cores)) == ("tile", precision, products)
+        assert plan.tile * plan.lane_count == 32
+        assert plan.lane_count > 1
 
 
 Product = Callable[[Any, Any], Any]
@@ -227,11 +245,10 @@ def test_a_grid_has_whole_tiles_of_columns_to_a_block() -> None:
     assert plan.estimate.seconds < slower.estimate.seconds
 
 
-def test_few_lanes_are_the_rows_of_one_block_where_that_is_quicker() -> None:
-    with config.change_flags(strategy="block"):
-        whole, alone = (planned("NVIDIA H200", 96, batch, "bf16") for batch in (16, 4))
-    assert (whole.lane_count, len(whole.on_tensor_cores)) == (1, 4)
-    assert (alone.lane_count, len(alone.on_tensor_cores)) == (4, 0)
+def test_lanes_are_the_rows_of_a_tile_where_that_is_quicker() -> None:
+    tiles, alone = (planned("NVIDIA H200", 96, batch, "bf16") for batch in (16, 4))
+    assert (tiles.team, tiles.tile * tiles.lane_count, len(tiles.on_tensor_cores)) == ("tile", 16, 4)
+    assert (alone.team, alone.lane_count, len(alone.on_tensor_cores)) == ("block", 4, 0)
 
 
 # ---- how warps divide them

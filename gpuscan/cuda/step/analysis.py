@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -61,6 +61,10 @@ class Analysis:
     def without_lanes(self) -> Analysis:
         """Return the same with every axis an inner one: a single team for all."""
         return Analysis(self.opened, Lanes((), {}, self.lanes.mixed), (), self.random)
+
+    def in_tiles(self, axis: int, lanes: int) -> Analysis:
+        """Return the same with teams that carry so many lanes along an axis of them."""
+        return replace(self, lanes=self.lanes.in_tiles(axis, lanes))
 
     def nodes(self) -> Iterator[Apply]:
         """Yield every node of the step, those of loops and branches inside it too."""

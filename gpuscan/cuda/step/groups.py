@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from gpuscan.cuda.step.hazards import Buffer
-from gpuscan.cuda.step.positions import unravel
+from gpuscan.cuda.step.positions import plus, times, unravel
 from gpuscan.cuda.step.team import Team
 
 UNROLLED = 64
@@ -65,7 +65,7 @@ def new_group(space: tuple[int, ...], extent: int, team: Team) -> Group:
     return Group(space, extent, names, element if team.kind == "thread" else "k")
 
 
-def each(group: Group, team: Team, lines: list[str], *, clamped: bool = False) -> Iterator[str]:
+def each(group: Group, team: Team, lines: list[str], *, summing: bool = False) -> Iterator[str]:
     """Yield the loop over a thread's own elements with `lines` inside.
 
     Parameters
@@ -76,10 +76,12 @@ def each(group: Group, team: Team, lines: list[str], *, clamped: bool = False) -
         Which threads.
     lines : list of str
         Statements.
-    clamped : bool
-        Whether threads without an element take the last one, so that all threads stay together.
+    summing : bool
+        Whether they add terms to sums. The elements are then the rank's, which its threads share; and where there are
+        several of these, threads without an element take the last one, so that all threads stay together.
     """
-    count, slots = prod(group.space), team.slots(group.space)
+    count = prod(group.space)
+    slots = team.sums(group.space) if summing else team.slots(group.space)
     if slots <= UNROLLED:
         yield "#pragma unroll"
     if team.kind == "thread":
@@ -87,7 +89,7 @@ def each(group: Group, team: Team, lines: list[str], *, clamped: bool = False) -
         yield from _decoded(group, "e")
     else:
         yield f"for (int k = 0; k < {slots}; ++k) {{"
-        yield from (f"    {line}" for line in _dealt_out(group, team, clamped=clamped))
+        yield from (f"    {line}" for line in _dealt_out(group, team, slots, summing=summing))
     yield from (f"    {line}" for line in lines)
     yield "}"
 
@@ -102,21 +104,25 @@ def _named(names: tuple[str, ...], texts: tuple[str, ...]) -> str:
     return f"int const {', '.join(f'{name} = {text}' for name, text in zip(names, texts, strict=True))};"
 
 
-def _dealt_out(group: Group, team: Team, *, clamped: bool) -> Iterator[str]:
+def _dealt_out(group: Group, team: Team, slots: int, *, summing: bool) -> Iterator[str]:
     """Yield the statements that name the position of the element in slot k."""
-    count, last = prod(group.space), group.space[-1]
-    rows = count // last
+    count, clamped = prod(group.space), summing and team.parts > 1
     bounded = not team.covers(group.space)
-    if len(group.space) > 1 and (last % team.ranks == 0 or team.ranks % last == 0):
+    if deal := team.deal(group.space):
         # Columns are dealt out evenly: where in a row a thread's elements are needs no division.
+        each, across, groups = deal
+        rows = count // group.space[-1]
         rank = f"min(team.rank, {team.ranks - 1})" if clamped and bounded else "team.rank"
-        if last % team.ranks == 0:
-            each = last // team.ranks
-            row = "k" if each == 1 else f"k / {each}"
-            column = rank if each == 1 else f"k % {each} * {team.ranks} + {rank}"
+        row, column = ("k", "0") if each == 1 else (f"k / {each}", f"k % {each}")
+        if not summing and team.divides(group.space):
+            each //= team.parts
+            row, column = ("k", "0") if each == 1 else (f"k / {each}", f"k % {each}")
+            column = plus(times(column, team.parts), "team.part")
+        column = times(column, across)
+        if groups == 1:
+            column = plus(column, rank)
         else:
-            groups = team.ranks // last
-            row, column = f"k * {groups} + {rank} / {last}", f"{rank} % {last}"
+            row, column = f"{times(row, groups)} + {rank} / {across}", plus(column, f"{rank} % {across}")
             if clamped and rows % groups:
                 row = f"min({row}, {rows - 1})"
         leading = unravel("i_row", group.space[:-1]) if len(group.space) > 2 else (row,)
@@ -126,9 +132,9 @@ def _dealt_out(group: Group, team: Team, *, clamped: bool) -> Iterator[str]:
         if bounded and not clamped:
             idle = "team.rank >= " + str(team.ranks)
             over = f" || {group.names[0] if len(group.space) == 2 else 'i_row'} >= {rows}"
-            yield f"if ({idle}{over if team.ranks > last and rows % (team.ranks // last) else ''}) continue;"
+            yield f"if ({idle}{over if rows % groups else ''}) continue;"
         return
-    number = "team.rank" if team.slots(group.space) == 1 else f"k * {team.ranks} + team.rank"
+    number = "team.rank" if slots == 1 else f"k * {team.ranks} + team.rank"
     if clamped and bounded:
         number = f"min({number}, {count - 1})"
     yield f"int const e = {number};"

@@ -7,7 +7,7 @@ from math import prod
 
 from gpuscan.cuda.expressions import number
 from gpuscan.cuda.step.alignment import part_ndim
-from gpuscan.cuda.step.positions import Position, plus, times, unravel
+from gpuscan.cuda.step.positions import Position, divided, minus, plus, remainder, times, unravel
 from gpuscan.cuda.step.rules import rule
 from gpuscan.cuda.step.selections import Selection, Selections, selections
 from gpuscan.cuda.step.values import View
@@ -23,8 +23,9 @@ def _index(w: Writer, op: Index, node: Apply) -> None:
     found = _selections(w, op, node, slots)
 
     def element(at: Position) -> str:
-        at = w.coordinates(output, at)  # what a lane reads of an axis that it has whole follows from where the lane is
-        return w.read(x, tuple(_source(w, s, n, at, found) for s, n in zip(found.along, w.shape(x), strict=True)))
+        whole = w.coordinates(output, at)
+        sources = (_source(w, s, n, at, whole, found) for s, n in zip(found.along, w.shape(x), strict=True))
+        return w.read(x, tuple(sources))
 
     if any(isinstance(s.item, Gather) or (isinstance(s.item, At) and s.slots) for s in found.along):
         w.compute(output, element)
@@ -42,18 +43,23 @@ def _selections(w: Writer, op: Index | WriteIndex, node: Apply, slots: Sequence[
     return found
 
 
-def _source(w: Writer, s: Selection, size: int, at: Position, found: Selections) -> str:
-    """Return where along one axis of size `size` the element at `at` of a part comes from."""
+def _source(w: Writer, s: Selection, size: int, at: Position, whole: Position, found: Selections) -> str:
+    """Return where along one axis of size `size` the element at `at` of a part, `whole` in all of it, comes from.
+
+    What a team reads of an axis of which it has all follows from where it is in the whole part.
+    """
     if size == 1:
         return "0"
     if isinstance(s.item, At):
         return _at(w, s, size)
     if isinstance(s.item, Gather):
         return _wrapped(_gathered(w, s.slots[0], at, found), size)
+    if s.item == Range():
+        return at[s.axis]
     start, step = _range(s, size).start, _range(s, size).step
     if step > 0:
-        return plus(times(at[s.axis], step), str(start))
-    return f"({start} - {times(at[s.axis], -step)})"
+        return plus(times(whole[s.axis], step), str(start))
+    return minus(start, times(whole[s.axis], -step))
 
 
 def _range(s: Selection, size: int) -> range:
@@ -103,7 +109,7 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> None:
 
 
 def _placed(w: Writer, found: Selections, x: Variable, at: Position) -> Iterator[tuple[Selection, int, str]]:
-    """Yield for each axis of an array what the index says of it, its size, and where the element at `at` is."""
+    """Yield for each axis of an array what the index says of it, its size, and where in all of it `at` is."""
     for s, size, i in zip(found.along, x.type.shape, w.coordinates(x, at), strict=True):
         yield s, size or 0, i
 
@@ -111,12 +117,12 @@ def _placed(w: Writer, found: Selections, x: Variable, at: Position) -> Iterator
 def _place(w: Writer, found: Selections, x: Variable, at: Position) -> tuple[list[str], dict[int, str]]:
     """Return when the element at `at` of an array is in its part, and where along the axes of the part."""
     conditions, part = [], {}
-    for s, size, i in _placed(w, found, x, at):
+    for (s, size, i), own in zip(_placed(w, found, x, at), at, strict=True):
         if isinstance(s.item, At):
             if size != 1:
                 conditions.append(f"{i} == {_at(w, s, size)}")
         elif isinstance(s.item, Range) and s.item == Range():
-            part[s.axis] = i
+            part[s.axis] = own
         elif isinstance(s.item, Range):
             inside, place = _within(_range(s, size), size, i)
             conditions += inside
@@ -131,12 +137,12 @@ def _within(positions: range, size: int, i: str) -> tuple[list[str], str]:
     ordered = positions if positions.step > 0 else positions[::-1]
     low, high, step = ordered[0], ordered[-1], ordered.step
     inside = ([f"{i} >= {low}"] if low else []) + ([f"{i} <= {high}"] if high != size - 1 else [])
-    place = f"({i} - {low})" if low else i
+    place = minus(i, str(low)) if low else i
     if step != 1:
-        inside.append(f"{place} % {step} == 0")
-        place = f"({place} / {step})"
+        inside.append(f"{remainder(place, step)} == 0")
+        place = f"({divided(place, step)})"
     if positions.step < 0:
-        place = f"({len(positions) - 1} - {place})"
+        place = minus(len(positions) - 1, place)
     return inside, "0" if len(positions) == 1 else place
 
 

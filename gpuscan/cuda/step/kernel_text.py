@@ -100,7 +100,7 @@ class _StepText:
             plan.random,
             known,
             {} if made is None else made,
-            self.given.coordinate,
+            self.given.first,
             self.given.size,
             self.memory,
             self._scratch,
@@ -128,8 +128,9 @@ class _StepText:
         """Count what each thread's registers hold besides weights: states, and the sums of products."""
         w = self.w
         products = [node.outputs[0] for node in self.opened.body.walk() if isinstance(node.op, MatMul)]
-        values = [*products, *(s.next for s in self.loop.states)]
-        counts = [max(C_BYTES[w.c_type(v)] // 4, 1) * w.team.slots(w.space(v)) for v in values]
+        slots = [(v, w.team.sums(w.space(v))) for v in products]
+        slots += [(s.next, w.team.slots(w.space(s.next))) for s in self.loop.states]
+        counts = [max(C_BYTES[w.c_type(v)] // 4, 1) * n for v, n in slots]
         w.products = max(len(products), 1)
         w.busy_registers = sum(n for n in counts if n <= MOST_OWN)
 

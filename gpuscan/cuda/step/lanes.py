@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from gpuscan.cuda.step.alignment import Axis, aligned_axes
@@ -58,25 +58,42 @@ class Lanes:
         For each value inside the loop and each of its axes, which axis of the lanes it is, None for an inner one.
     mixed : mapping of str to str
         For axes that are inner, by what they were called, why.
+    tile : tuple of int
+        How many neighbouring lanes along each axis one team carries; empty where it carries one lane.
     """
 
     sizes: tuple[int, ...]
     labels: dict[Variable, tuple[int | None, ...]]
     mixed: dict[str, str]
+    tile: tuple[int, ...] = ()
+
+    @property
+    def teams(self) -> tuple[int, ...]:
+        """Number of teams along each axis."""
+        return tuple(size // self.each(axis) for axis, size in enumerate(self.sizes))
 
     @property
     def count(self) -> int:
-        """Number of lanes."""
-        return prod(self.sizes)
+        """Number of teams: of lanes, or of tiles of them."""
+        return prod(self.teams)
+
+    def each(self, axis: int) -> int:
+        """Return how many lanes along an axis one team carries."""
+        return self.tile[axis] if self.tile else 1
+
+    def in_tiles(self, axis: int, lanes: int) -> Lanes:
+        """Return the same with teams that carry so many lanes along an axis, a divisor of its size."""
+        assert self.sizes[axis] % lanes == 0
+        return replace(self, tile=tuple(lanes if i == axis else self.each(i) for i in range(len(self.sizes))))
 
     def of(self, variable: Variable) -> tuple[int | None, ...]:
         """Return for each axis of a value which axis of the lanes it is, None for an inner one."""
         return self.labels.get(variable) or (None,) * variable.ndim
 
     def inner(self, variable: Variable) -> tuple[int, ...]:
-        """Return the shape of what one lane has of a value: 1 along axes of lanes."""
+        """Return the shape of what one team has of a value: along axes of lanes 1, or as many lanes as it carries."""
         return tuple(
-            1 if label is not None else size or 0
+            size or 0 if label is None else 1 if size == 1 else self.each(label)
             for label, size in zip(self.of(variable), variable.type.shape, strict=True)
         )
 
@@ -87,7 +104,7 @@ class Lanes:
             for (x, before), (y, after) in aligned_axes(node) or ():
                 if x in labels:
                     labels.setdefault(y, [None] * y.ndim)[after] = labels[x][before]
-        return Lanes(self.sizes, {v: tuple(axes) for v, axes in labels.items()}, self.mixed)
+        return replace(self, labels={v: tuple(axes) for v, axes in labels.items()})
 
 
 def find_lanes(opened: InnerLoop, totals: tuple[Total, ...] = (), random: frozenset[Variable] = frozenset()) -> Lanes:

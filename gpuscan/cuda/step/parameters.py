@@ -58,19 +58,35 @@ class Parameters:
         """Return the name of the size of an axis of lanes."""
         return self.number(f"lanes_{label}", self.lanes.sizes[label])
 
+    def teams(self, label: int) -> str:
+        """Return the name of how many teams there are along an axis of lanes."""
+        if self.lanes.each(label) == 1:
+            return self.size(label)
+        return self.number(f"tiles_{label}", self.lanes.teams[label])
+
     def coordinate(self, label: int) -> str:
-        """Return the name of where the lane is along an axis of lanes."""
-        long = [i for i, size in enumerate(self.lanes.sizes) if size != 1]
+        """Return the name of which of the teams along an axis of lanes this is."""
+        long = self._long()
         if long == [label]:
             return "lane"
+        if self.lanes.each(label) != 1 and label not in long:
+            return "0"
         if not self.coordinates:
             rest = self.field("long long", "rest")
             self.begin.append(f"{rest} = lane;")
             for i in range(len(self.lanes.sizes) - 1, -1, -1):
                 name = self.field("long long", f"along_{i}")
-                self.begin += [f"{name} = {rest} % {self.size(i)};", f"{rest} /= {self.size(i)};"]
+                self.begin += [f"{name} = {rest} % {self.teams(i)};", f"{rest} /= {self.teams(i)};"]
                 self.coordinates.insert(0, name)
         return self.coordinates[label]
+
+    def first(self, label: int) -> str:
+        """Return the text of the first lane of this team along an axis of lanes."""
+        return times(self.coordinate(label), self.lanes.each(label))
+
+    def _long(self) -> list[int]:
+        """Return the axes of lanes along which there are several teams."""
+        return [i for i, teams in enumerate(self.lanes.teams) if teams != 1]
 
     def field(self, c_type: str, name: str) -> str:
         """Return the name of a new field of the step."""
@@ -79,7 +95,7 @@ class Parameters:
         return name
 
     def place(self, variable: Variable) -> tuple[str, str]:
-        """Return where a lane's part begins in a row like `variable`, and how many elements a row has."""
+        """Return where a team's part begins in a row like `variable`, and how many elements a row has."""
         labels = self.lanes.of(variable)
         sizes = tuple(size or 0 for size in variable.type.shape)
         key = (labels, sizes)
@@ -88,9 +104,9 @@ class Parameters:
         return self.places[key]
 
     def owner(self, variable: Variable, random: Collection[Variable] = ()) -> str:
-        """Return the condition under which a lane writes a value: one lane of those that share it."""
+        """Return the condition under which a team writes a value: one team of those that share it."""
         has = set(() if variable in random else self.lanes.of(variable))
-        long = [i for i, size in enumerate(self.lanes.sizes) if size != 1]
+        long = self._long()
         missing = [i for i in long if i not in has]
         if not missing:
             return ""
@@ -108,15 +124,17 @@ class Parameters:
 
     def _start(self, labels: tuple[int | None, ...], sizes: tuple[int, ...]) -> str:
         long = [(label, size) for label, size in zip(labels, sizes, strict=True) if size != 1]
-        lanes = [(i, size) for i, size in enumerate(self.lanes.sizes) if size != 1]
+        teams = [(i, count) for i, count in enumerate(self.lanes.teams) if count != 1]
         if not any(label is not None for label, _ in long):
             return "0"
-        if long == lanes:
+        if long == teams:
             return "lane"
         text = "0"
         for axis, label in enumerate(labels):
             if label is not None and sizes[axis] != 1:
-                text = plus(text, times(self.coordinate(label), self._stride(labels, sizes, axis)))
+                text = plus(text, times(self.first(label), self._stride(labels, sizes, axis)))
+        if text == "0":
+            return text
         name = self.field("long long", "at")
         self.begin.append(f"{name} = {text};")
         return name

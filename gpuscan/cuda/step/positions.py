@@ -24,6 +24,11 @@ def plus(a: str, b: str) -> str:
     return f"{a} + {b}"
 
 
+def minus(a: str | int, b: str) -> str:
+    """Return the text of a difference, to go on with."""
+    return f"({a} - {_atom(b)})"
+
+
 def times(a: str, b: str | int) -> str:
     """Return the text of a product."""
     b = str(b)

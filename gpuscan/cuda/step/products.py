@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuscan.cuda.expressions import convert, number
-from gpuscan.cuda.step.positions import Position
+from gpuscan.cuda.step.positions import Position, plus, times
 from gpuscan.cuda.step.resident import (
     MOST_WRITTEN_OUT,
     Columns,
@@ -15,6 +15,7 @@ from gpuscan.cuda.step.resident import (
     registers_for_weights,
 )
 from gpuscan.cuda.step.rules import rule
+from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import write_product
 from gpuscan.cuda.step.writer import C_BYTES, Writer
 from gpuscan.graph import Apply, Variable
@@ -70,19 +71,22 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
         return ""
     space = w.space(output)
     columns = own_columns(w.team, space, inner, shape[-1])
-    if columns is None or not w.has_room(space, w.c_type(b)):
+    if columns is None or not w.has_room(space, w.c_type(b), summing=True):
         return ""
     registers = columns.size * max(C_BYTES[w.c_type(b)] // 4, 1)
-    written_out = columns.rows * w.team.slots(space) * w.products <= MOST_WRITTEN_OUT
+    written_out = columns.rows * w.team.sums(space) * w.products <= MOST_WRITTEN_OUT
     if written_out and w.resident_registers + registers <= registers_for_weights(w.team, w.busy_registers):
         w.resident_registers += registers
         name = w.hold(w.c_type(b), f"w_{record_of(b, w.loop)}", columns.size)
         _load(w, b, columns, inner, f"{name}[c * {columns.rows} + r]")
         return f"{name}[{_slot(columns)}rr]"
-    name = w.allocate_if_room(f"columns_{record_of(b, w.loop)}", w.c_type(b), columns.size * w.team.block)
+    places = columns.places(w.team)
+    name = w.allocate_if_room(f"columns_{record_of(b, w.loop)}", w.c_type(b), columns.size * places)
     if name:
-        _load(w, b, columns, inner, f"{name}[(c * {columns.rows} + r) * {w.team.block} + threadIdx.x]")
-        return f"({w.c_type(b)}){name}[({_slot(columns)}rr) * {w.team.block} + threadIdx.x]"
+        place = "threadIdx.x" if places == w.team.block else f"threadIdx.x % {places}"
+        w.touches_shared = True  # a step begins with a barrier: others may have written what a thread reads
+        _load(w, b, columns, inner, f"{name}[(c * {columns.rows} + r) * {places} + {place}]")
+        return f"({w.c_type(b)}){name}[({_slot(columns)}rr) * {places} + {place}]"
     return ""
 
 
@@ -90,17 +94,23 @@ def _slot(columns: Columns) -> str:
     return f"k % {columns.count} * {columns.rows} + " if columns.count > 1 else ""
 
 
+def _rank_across(team: Team, columns: Columns) -> str:
+    """Return which of the ranks that share a row's columns a thread's is."""
+    return "team.rank" if columns.across == team.ranks else f"team.rank % {columns.across}"
+
+
 def _load(w: Writer, b: Variable, columns: Columns, inner: int, place: str) -> None:
     """Write what loads a thread's columns before the first step."""
     team = w.team
     w.columns_of.add(record_of(b, w.loop))
     row = f"(r * {team.parts} + team.part)" if team.parts > 1 else "r"
-    column = f"(c * {team.ranks} + team.rank)" if columns.count > 1 else f"(team.rank % {w.shape(b)[-1]})"
+    column = plus(times("c", columns.across) if columns.count > 1 else "0", _rank_across(team, columns))
     conditions = [f"{row} < {inner}"] if inner % team.parts else []
-    conditions += [f"team.rank < {team.ranks}"] if not team.covers((team.ranks,)) else []
+    writers = team.ranks if place.startswith("w_") or team.kind == "grid" else columns.across
+    conditions += [f"team.rank < {writers}"] if writers < team.ranks or not team.covers((team.ranks,)) else []
     guard = f"if ({' && '.join(conditions)}) " if conditions else ""
     leading = ("0",) * (b.ndim - 2)
-    text = w.before_start(lambda: w.read(b, (*leading, row, column)))
+    text = w.before_start(lambda: w.read(b, (*leading, row, f"({column})" if " " in column else column)))
     w.at_start += [
         f"for (int c = 0; c < {columns.count}; ++c) {{",
         *(["#pragma unroll"] if place.startswith("w_") else []),

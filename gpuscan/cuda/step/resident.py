@@ -25,15 +25,23 @@ MOST_WRITTEN_OUT = 512
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a matrix that a thread needs: `count` of them, `rows` rows of each."""
+    """The columns of a matrix that a thread needs: `count` of them, `rows` rows of each; `across` ranks have all."""
 
     count: int
     rows: int
+    across: int
 
     @property
     def size(self) -> int:
         """Number of elements."""
         return self.count * self.rows
+
+    def places(self, team: Team) -> int:
+        """Return how many threads of a block have places of their own for them in shared memory.
+
+        Threads of a block that have the same columns of other rows share one.
+        """
+        return self.across * team.parts if team.kind == "block" else team.block
 
 
 def registers_for_weights(team: Team, busy: int) -> int:
@@ -56,9 +64,11 @@ def own_columns(team: Team, space: tuple[int, ...], rows: int, columns: int) -> 
     if team.kind == "thread" or not space or space[-1] != columns:
         return None
     each = -(-rows // team.parts)
+    if deal := team.deal(space):
+        return Columns(deal.each, each, deal.across)
     if columns % team.ranks == 0:
-        return Columns(columns // team.ranks, each)
-    return Columns(1, each) if team.ranks % columns == 0 else None
+        return Columns(columns // team.ranks, each, team.ranks)
+    return Columns(1, each, columns) if team.ranks % columns == 0 else None
 
 
 def is_fixed(variable: Variable, loop: Loop) -> bool:

@@ -10,7 +10,7 @@ from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.alignment import same_axes
 from gpuscan.cuda.step.groups import Group
-from gpuscan.cuda.step.positions import Position, flat, spread, unravel
+from gpuscan.cuda.step.positions import Position, flat, minus, spread, unravel
 from gpuscan.cuda.step.room import Appended, AtEnd
 from gpuscan.cuda.step.values import View
 from gpuscan.cuda.step.writer import RefusalError, Writer
@@ -125,8 +125,8 @@ def _reshape(w: Writer, op: Reshape, node: Apply) -> None:
     joined = [axis for axis in range(output.ndim) if axis not in same.values()]
 
     def element(at: Position) -> str:
-        at = w.coordinates(output, at)
-        number = flat(tuple(at[axis] for axis in joined), [new[axis] for axis in joined])
+        whole = w.coordinates(output, at)
+        number = flat(tuple(whole[axis] for axis in joined), [new[axis] for axis in joined])
         others = iter(unravel(number, split))
         return w.read(x, tuple(at[same[axis]] if axis in same else next(others) for axis in range(x.ndim)))
 
@@ -157,13 +157,13 @@ def _appended(w: Writer, op: Appended, node: Apply) -> None:
 
 def _joined(w: Writer, op: Join | Appended, node: Apply, at: Position) -> str:
     output = node.outputs[0]
-    at, start, texts = w.coordinates(output, at), 0, []
+    along, start, texts = w.coordinates(output, at)[op.axis], 0, []
     for v in node.inputs:
         size = v.type.shape[op.axis] or 0
-        own = (*at[: op.axis], _minus(at[op.axis], start), *at[op.axis + 1 :])
+        own = (*at[: op.axis], _minus(along, start), *at[op.axis + 1 :])
         start += size
         if size:
-            texts.append((f"{at[op.axis]} < {start}", convert(w.read(v, own), v.dtype, output.dtype)))
+            texts.append((f"{along} < {start}", convert(w.read(v, own), v.dtype, output.dtype)))
     text = texts[-1][1]
     for condition, before in reversed(texts[:-1]):
         text = f"({condition} ? {before} : {text})"
@@ -215,7 +215,7 @@ def _eye(w: Writer, op: Eye, node: Apply) -> None:
 
     def element(at: Position) -> str:
         i, j = w.coordinates(output, at)
-        return f"({C_TYPES[op.dtype]})({j} - {i} == {w.read_one(node.inputs[2])})"
+        return f"({C_TYPES[op.dtype]})({minus(j, i)} == {w.read_one(node.inputs[2])})"
 
     w.values[output] = View(element)
 

@@ -53,12 +53,12 @@ def _share(w: Writer, given: Parameters, loop: Loop, carried: Carried, initial: 
     """Write what leaves the share of one total, and return what adds the shares."""
     value, name = carried.value, carried.state.name
     labels = {label for label in w.lanes.of(value) if label is not None}
-    missing = [i for i, size in enumerate(w.lanes.sizes) if i not in labels and size != 1]
+    missing = [i for i, teams in enumerate(w.lanes.teams) if i not in labels and teams != 1]
     count = prod(size or 0 for size in value.type.shape)
     result = next(r for r in loop.results if r.record == name)
     by_block = w.team.kind == "thread" and not labels
-    lanes = prod(w.lanes.sizes[i] for i in missing)
-    rows = -(-lanes // w.team.block) if by_block else lanes
+    teams = prod(w.lanes.teams[i] for i in missing)
+    rows = -(-teams // w.team.block) if by_block else teams
     shares = given.add(f"shares_{name}", value.dtype, Scratch(max(rows, 1) * count), array=True, writes=True)
     out = given.add(f"out_{name}", value.dtype, Output(result), array=True, writes=True)
     row = "blockIdx.x" if by_block else _row(given, missing)
@@ -85,10 +85,10 @@ def _share(w: Writer, given: Parameters, loop: Loop, carried: Carried, initial: 
 
 
 def _row(given: Parameters, missing: Sequence[int]) -> str:
-    """Return the number of a lane among those that share a total."""
+    """Return the number of a team among those that share a total."""
     text = "0"
     for i in missing:
-        text = plus(times(text, given.size(i)), given.coordinate(i))
+        text = plus(times(text, given.teams(i)), given.coordinate(i))
     return text
 
 

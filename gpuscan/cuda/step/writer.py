@@ -59,8 +59,8 @@ class Writer:
         What an earlier writing found out.
     made : dict
         Values that rules make for themselves, kept from one writing to the next.
-    coordinate, size : callable
-        From an axis of the lanes to the texts of where the team is along it and how long it is.
+    first, size : callable
+        From an axis of the lanes to the texts of the team's first lane along it and of how long it is.
     memory : Region
         Shared memory for the team.
     scratch : callable
@@ -81,7 +81,7 @@ class Writer:
         random: Collection[Variable],
         known: Notes | None,
         made: dict[Hashable, Variable],
-        coordinate: Callable[[int], str],
+        first: Callable[[int], str],
         size: Callable[[int], str],
         memory: Region,
         scratch: Callable[[str, str, int], str],
@@ -121,7 +121,7 @@ class Writer:
         self.at_start: list[str] = []  # statements that load it
         self.copies: dict[tuple[str, str], str] = {}  # a block's copies of what a grid shares, by array and start
         self.shared_types: dict[str, str] = {"": ""}  # C types of their elements, by name
-        self.coordinate = coordinate
+        self.first = first
         self.size = size
 
     # ---- lines ----
@@ -163,12 +163,20 @@ class Writer:
         """Whether a position is where the open group is, in arrays dealt out alike."""
         if self.group is None or self.outside or space_of(shape) != self.group.space:
             return False
+        if self.group.extent and self.team.divides(self.group.space):  # these are the rank's elements
+            return False
         return tuple(i for i, size in zip(at, shape, strict=True) if size != 1) == self.group.names
 
     def coordinates(self, variable: Variable, at: Position) -> Position:
-        """Return a position of one lane's part as one in the whole value."""
+        """Return a position of one team's part as one in the whole value."""
         labels = self.lanes.of(variable)
-        return tuple(i if label is None else self.coordinate(label) for i, label in zip(at, labels, strict=True))
+        return tuple(i if label is None else self._lane(label, i) for i, label in zip(at, labels, strict=True))
+
+    def _lane(self, label: int, i: str) -> str:
+        """Return which lane along an axis of lanes is number `i` of those that the team carries."""
+        first = self.first(label)
+        text = first if self.lanes.each(label) == 1 else plus(first, i)
+        return f"({text})" if " " in text else text
 
     def sizes(self, variable: Variable) -> tuple[str, ...]:
         """Return the texts of a value's sizes; those of axes of lanes are parameters of the kernel."""
@@ -187,7 +195,7 @@ class Writer:
     # ---- reading ----
 
     def read(self, variable: Variable, at: Position) -> str:
-        """Return the text of an element of a value; where the position is along axes of lanes does not matter."""
+        """Return the text of an element of a value; along axes of lanes positions count from the team's first lane."""
         value = self.values.get(variable)
         if variable not in self.random:
             at = tuple("0" if n == 1 else i for i, n in zip(at, self.shape(variable), strict=True))
@@ -239,8 +247,8 @@ class Writer:
         """Yield the loops of a group that sums: terms outermost, so that what elements share is read once."""
         team, parts = self.team, self.team.parts
         terms = -(-group.extent // parts)
-        inside = list(each(group, team, group.inside, clamped=parts > 1))
-        slots = team.slots(group.space)
+        inside = list(each(group, team, group.inside, summing=True))
+        slots = team.sums(group.space)
         whole = group.unrolled or terms * slots <= UNROLLED
         unroll = terms if whole else 8 if slots <= UNROLLED else 1
         yield f"#pragma unroll {unroll}"
@@ -340,9 +348,9 @@ class Writer:
         """Whether threads keep their own elements of a value in registers: they read them, and there is room."""
         return (self.known is None or key in self.known.own) and self.has_room(space, c_type)
 
-    def has_room(self, space: tuple[int, ...], c_type: str) -> bool:
+    def has_room(self, space: tuple[int, ...], c_type: str, *, summing: bool = False) -> bool:
         """Whether a thread has registers for its elements of an array; alone it has nowhere else to put them."""
-        registers = max(C_BYTES[c_type] // 4, 1) * self.team.slots(space)
+        registers = max(C_BYTES[c_type] // 4, 1) * (self.team.sums(space) if summing else self.team.slots(space))
         return self.team.kind == "thread" or registers <= MOST_OWN
 
     def is_shared(self, key: Hashable) -> bool:
@@ -370,7 +378,9 @@ class Writer:
 
     def writing(self) -> str:
         """Return the condition under which a thread writes its elements: one of those that share them."""
-        return "if (team.part == 0) " if self.team.parts > 1 else ""
+        assert self.group is not None
+        alone = self.team.parts == 1 or self.team.divides(self.group.space)
+        return "" if alone else "if (team.part == 0) "
 
     def share(self, kept: Kept, name: str, c_type: str) -> None:
         """Give a value shared memory."""
@@ -461,7 +471,7 @@ class Writer:
             self._fold_all(variable, (extent,), operation, start, lambda at: term(("0",) * len(shape), at[0]))
             return
 
-        if not self.has_room(space, c_type):
+        if not self.has_room(space, c_type, summing=True):
             self._fold_in_turn(variable, extent, operation, start, term)
             return
 
@@ -469,20 +479,31 @@ class Writer:
             sums = self.names.unique(f"{name}_own")
             place = f"{sums}[{group.slot}]"
             group.inside.append(f"{place} = gs::{operation}::of({place}, {term(spread(group.names, shape), 'r')});")
-            slots = max(self.team.slots(space), 1)
+            slots = max(self.team.sums(space), 1)
             group.before.append(f"{c_type} {sums}[{slots}];")
             unroll = ["#pragma unroll"] if slots <= UNROLLED else []
             group.before += [*unroll, f"for (int k = 0; k < {slots}; ++k) {sums}[k] = {start};"]
-            if self.team.parts > 1:
-                combine = f"team.template parts_all<gs::{operation}>({sums}[k])"
-                group.after += [*unroll, f"for (int k = 0; k < {slots}; ++k) {sums}[k] = {combine};"]
-            kept = Kept(variable, shape, own=sums, group=group)
+            kept = Kept(variable, shape, own=self._combined(sums, c_type, space, operation, group), group=group)
             if self.is_shared(variable):
                 self.share(kept, name, c_type)
-                group.publish.append(self.publish(kept, group, place))
+                group.publish.append(self.publish(kept, group, f"{kept.own}[{group.slot}]"))
             self.values[variable] = kept
 
         self.within(space, write, extent)
+
+    def _combined(self, sums: str, c_type: str, space: tuple[int, ...], operation: str, group: Group) -> str:
+        """Have the threads of a rank combine their shares of its sums; return where each has its own elements."""
+        team, slots = self.team, max(self.team.slots(space), 1)
+        if team.parts == 1:
+            return sums
+        unroll = ["#pragma unroll"] if slots <= UNROLLED else []
+        own, combine = sums, f"team.template parts_all<gs::{operation}>({sums}[k])"
+        if team.divides(space):
+            own = self.names.unique(f"{sums}_part")
+            group.after.append(f"{c_type} {own}[{slots}];")
+            combine = f"team.template parts_each<gs::{operation}>(&{sums}[k * {team.parts}])"
+        group.after += [*unroll, f"for (int k = 0; k < {slots}; ++k) {own}[k] = {combine};"]
+        return own
 
     def _fold_in_turn(
         self, variable: Variable, extent: int, operation: str, start: str, term: Callable[[Position, str], str]
