@@ -139,6 +139,20 @@ def test_a_loop_is_one_launch() -> None:
     assert all(plan.team != "host" for plan in f.plans), f.explain("str")
 
 
+def test_a_roll_that_leaves_one_part_in_a_kernel() -> None:
+    try:
+        find_compiler()
+    except KernelError as error:
+        pytest.skip(str(error))
+    x = gt.matrix("x")
+    states, _ = gs.scan(lambda s: gt.roll(s, 1, 0) * 0.5 + gt.roll(s, 2, 1), None, x, n_steps=3)
+    f, reference = (gs.function([x], states[-1], device=device) for device in ("emulator", "cpu"))
+    for shape in [(1, 5), (4, 2), (1, 1)]:  # where a shift is a multiple of the size, one of two slices has no elements
+        values = np.arange(float(np.prod(shape))).reshape(shape)
+        np.testing.assert_array_equal(f(values), reference(values))
+        assert f.plans[0].team != "host", f.explain("str")
+
+
 # ---- errors ----
 
 

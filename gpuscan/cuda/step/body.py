@@ -13,10 +13,11 @@ from gpuscan.cuda.step.push_slices import push_slices
 from gpuscan.cuda.step.ragged import with_room
 from gpuscan.graph import Apply, Constant, Variable, leaves, sorted_nodes, substitute
 from gpuscan.loop import Loop, Scan, open_loop
+from gpuscan.tensor.convert import cast
 from gpuscan.tensor.guards import SpecifyShape
 from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.reduction import SumTo
-from gpuscan.tensor.shaping import BroadcastTo, Reshape
+from gpuscan.tensor.shaping import BroadcastTo, Join, Reshape
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,8 @@ class InnerLoop:
 
 def opened(loop: Loop) -> InnerLoop:
     """Return a loop with everything inside its step opened, loops inside it too."""
-    outputs = push_slices(_sized(_written_out(loop.outputs, loop.reads), loop.reads), loop.reads)
+    outputs = _with_elements(_sized(_written_out(loop.outputs, loop.reads), loop.reads), loop.reads)
+    outputs = push_slices(outputs, loop.reads)
     inside = dict(zip(loop.outputs, outputs, strict=True))
     loop = _read_only(loop.replaced({old: new for old, new in inside.items() if old is not new}))
     return InnerLoop(loop, _body(loop.outputs, loop.reads))
@@ -70,6 +72,18 @@ def _sized(outputs: Sequence[Variable], given: Collection[Variable]) -> list[Var
     """Return `outputs` with constants for the sizes that are known, so that no array is there for its size alone."""
     sizes = [v for node in sorted_nodes(outputs, given) for v in node.outputs if v.known is not None]
     return substitute(outputs, {v: Constant(np.asarray(v.known, v.dtype)) for v in sizes})
+
+
+def _with_elements(outputs: Sequence[Variable], given: Collection[Variable]) -> list[Variable]:
+    """Return `outputs` with joins of those parts alone that have elements; shapes tell only now which have none."""
+    found: dict[Variable, Variable] = {}
+    for node in sorted_nodes(outputs, given):
+        if isinstance(node.op, Join):
+            parts = [v for v in node.inputs if v.type.shape[node.op.axis] != 0]
+            if 0 < len(parts) < len(node.inputs):
+                joined = node.op(*parts) if len(parts) > 1 else parts[0]
+                found[node.outputs[0]] = cast(joined, node.outputs[0].dtype)
+    return substitute(outputs, found)
 
 
 def _read_only(loop: Loop) -> Loop:
