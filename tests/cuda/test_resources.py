@@ -22,8 +22,6 @@ FROM_HOST = {"newton gradient scan[backward]": "depends on values"}
 """Loops that the host drives, and why."""
 
 SPILL = {
-    *(f"linear_recurrence {loop}" for loop in ("forward scan", "gradient scan", "gradient scan[backward]")),
-    *(f"linear_recurrence_gradient forward {loop}" for loop in ("scan", "scan[backward]")),
     "gru gradient scan[backward]",
     "kalman gradient scan[backward]",
 }
