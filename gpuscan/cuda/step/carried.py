@@ -9,7 +9,7 @@ from typing import final
 from gpuscan.cuda.step.groups import UNROLLED, Group
 from gpuscan.cuda.step.positions import Position, spread, times
 from gpuscan.cuda.step.values import Kept, Text
-from gpuscan.cuda.step.writer import Writer
+from gpuscan.cuda.step.writer import C_BYTES, Writer
 from gpuscan.graph import Variable
 from gpuscan.loop import State
 
@@ -74,6 +74,11 @@ class Carried:
     def _kept(self, lag: int) -> Kept:
         buffer = (self.ring, lag) if self.ring else None
         return Kept(self.keys[lag], self.shape, self.own.get(lag, ""), self.ring, self._place(lag), buffer)
+
+    @property
+    def registers(self) -> int:
+        """32-bit registers of each thread for its past values."""
+        return len(self.own) * max(C_BYTES[self.c_type] // 4, 1) * max(self.w.team.slots(self.space), 1)
 
     # ---- the statements ----
 

@@ -18,7 +18,7 @@ from gpuscan.cuda.expressions import STATE_TYPE, literal, state_literal
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.names import Names
 from gpuscan.cuda.reports import Failure
-from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group
+from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group, terms_at_once
 from gpuscan.cuda.step.hazards import Buffer, Pending
 from gpuscan.cuda.step.lanes import Lanes
 from gpuscan.cuda.step.memory import Region
@@ -213,11 +213,11 @@ class Writer:
 
     # ---- groups ----
 
-    def open_group(self, space: tuple[int, ...], extent: int = 0) -> Group:
+    def open_group(self, space: tuple[int, ...], extent: int = 0, vector: int = 1) -> Group:
         """Return the open group if it loops over `space`, else a new one."""
-        if self.group is None or self.group.key != (space, extent):
+        if self.group is None or self.group.key != (space, extent, vector):
             self.close_group()
-            self.group = new_group(space, extent, self.team)
+            self.group = new_group(space, extent, self.team, vector)
         return self.group
 
     def close_group(self) -> None:
@@ -242,8 +242,11 @@ class Writer:
         inside = list(each(group, team, group.inside, clamped=parts > 1))
         slots = team.slots(group.space)
         whole = group.unrolled or terms * slots <= UNROLLED
-        unroll = terms if whole else 8 if slots <= UNROLLED else 1
-        yield f"#pragma unroll {unroll}"
+        unroll = terms if whole else min(MOST_TERMS_UNROLLED, max(MOST_UNDER_WAY // slots, 1))
+        yield f"#pragma unroll {-(-unroll // group.vector)}"
+        if group.vector > 1:
+            yield from self._vectors_of_terms(group, terms // group.vector, inside)
+            return
         if parts == 1:
             yield f"for (int r = 0; r < {group.extent}; ++r) {{"
             if group.numbered:
@@ -256,12 +259,24 @@ class Writer:
         yield from (f"    {line}" for line in inside)
         yield "}"
 
-    def within(self, space: tuple[int, ...], write: Callable[[Group], None], extent: int = 0) -> None:
+    def _vectors_of_terms(self, group: Group, vectors: int, inside: list[str]) -> Iterator[str]:
+        """Yield the loop over the terms of a part where neighbouring ones are its own: one load brings all of them."""
+        size, parts = group.vector, self.team.parts
+        mine = plus(times("team.part", size) if parts > 1 else "0", "ri")
+        yield f"for (int rv = 0; rv < {vectors}; ++rv) {{"
+        yield "    #pragma unroll"
+        yield f"    for (int ri = 0; ri < {size}; ++ri) {{"
+        yield f"        int const r = rv * {size * parts} + {mine};"
+        yield from (f"        {line}" for line in inside)
+        yield "    }"
+        yield "}"
+
+    def within(self, space: tuple[int, ...], write: Callable[[Group], None], extent: int = 0, vector: int = 1) -> None:
         """Have `write` add statements to a group over `space`, to the open one if it can be that."""
-        for group in (self.open_group(space, extent), None):
+        for group in (self.open_group(space, extent, vector), None):
             if group is None:
                 self.close_group()
-                group = self.open_group(space, extent)
+                group = self.open_group(space, extent, vector)
             self.touched_reads = set()
             try:
                 write(group)
@@ -424,9 +439,7 @@ class Writer:
             copy = self.copies[array, start] = self.names.unique(f"{array}_here")
             self.shared_types[copy] = c_type
             self.shared_arrays[copy] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {copy}, {begin}, {count});"
-        element = f"__ldcg(&{array}[{plus(start, 'i')}])"
-        loop = f"for (int i = threadIdx.x; i < {count}; i += {self.team.block}) {copy}[i] = {element};"
-        self.group.copies[copy] = loop
+        self.group.copies[copy] = f"gs::copy_from_l2<{count}, {self.team.block}>({plus(array, start)}, {copy});"
         return copy
 
     def like(self, key: Hashable, variable: Variable, dtype: str) -> Variable:
@@ -482,7 +495,7 @@ class Writer:
                 group.publish.append(self.publish(kept, group, place))
             self.values[variable] = kept
 
-        self.within(space, write, extent)
+        self.within(space, write, extent, terms_at_once(self.team, space, extent, C_BYTES[c_type]))
 
     def _fold_in_turn(
         self, variable: Variable, extent: int, operation: str, start: str, term: Callable[[Position, str], str]
@@ -567,6 +580,12 @@ class Writer:
             strides.append(text if shape[axis] != 1 else "0")
         return InDeviceMemory(array, plus(row, lane), tuple(strides), shape, key)
 
+
+MOST_TERMS_UNROLLED = 8
+"""Terms up to which sums are unrolled that are not written out: enough loads are under way at once."""
+
+MOST_UNDER_WAY = 128
+"""Terms of all of a thread's sums up to which they are unrolled: each may hold a register while it is loaded."""
 
 MOST_OWN = 64
 """32-bit registers of a value up to which a thread of a larger team keeps its elements there."""
