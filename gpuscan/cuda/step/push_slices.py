@@ -58,7 +58,7 @@ def _replacements(outputs: Sequence[Variable], given: Collection[Variable]) -> d
 
 def _slice_of(node: Apply) -> Slice | None:
     """Return what an index takes, if that is a part of one axis, every element, and the other axes whole."""
-    if not isinstance(node.op, Index) or len(node.inputs) != 1:
+    if not isinstance(node.op, Index):
         return None
     shape = node.inputs[0].type.shape
     parts = [(axis, item) for axis, item in enumerate(node.op.pattern) if item != Range()]
@@ -66,7 +66,7 @@ def _slice_of(node: Apply) -> Slice | None:
         return None
     axis, item = parts[0]
     assert isinstance(item, Range)
-    size, taken = shape[axis], item.as_slice()
+    size, taken = shape[axis], item.as_slice([v.known for v in node.inputs[1:]])
     if size is None or taken is None or taken.step not in (None, 1):
         return None
     start, stop, _ = taken.indices(size)
