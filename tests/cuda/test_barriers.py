@@ -97,7 +97,6 @@ class TestInAStep:
         step = lambda a, b, w: (np.tanh(b @ w), np.tanh(a @ w + b))  # noqa: E731
         assert barriers(team, step, [], [array(2, 24), array(2, 24)], [array(24, 24)]) == 1
 
-
     def test_one_of_products_that_were_made_one(self, team: str) -> None:
         step = lambda a, b, w: (np.tanh(a @ w), a @ w.T + b @ w)  # noqa: E731
         assert barriers(team, step, [], [array(2, 24), array(2, 24)], [array(24, 24)]) == 1

@@ -14,6 +14,7 @@ from gpuscan.cuda.device import Emulator
 from gpuscan.cuda.runner import LoopRunner
 from gpuscan.cuda.step import products
 from gpuscan.cuda.step.groups import terms_at_once
+from gpuscan.cuda.step.memory import padded
 from gpuscan.cuda.step.team import Team
 from gpuscan.loop import Scan
 
@@ -110,3 +111,43 @@ def test_as_much_is_assumed_as_every_lane_keeps(shape, dtype, alignment):
         _, kernel = LoopRunner(node, Emulator(), ()).static()
     arrays = [parameter for parameter in kernel.kernel.parameters if parameter.is_array]
     assert {parameter.alignment for parameter in arrays} == {alignment}
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "expected"),
+    [
+        ((8, 32), 4, (8, 36)),
+        ((8, 16), 8, (8, 18)),
+        ((2, 8, 64), 4, (2, 8, 68)),
+        ((8, 32, 1), 4, (8, 36, 1)),
+        ((8, 24), 4, (8, 24)),
+        ((1, 32), 4, (1, 32)),
+        ((32,), 4, (32,)),
+    ],
+)
+def test_rows_that_would_meet_in_one_bank_are_longer(shape, size, expected):
+    assert padded(shape, size) == expected
+
+
+def test_columns_of_padded_arrays_are_read_and_whole_arrays_are_not_padded():
+    """Of a state, a sequence, a fixed array and what is computed, and of what functions on whole arrays are given."""
+    p0, x, f = gt.matrix("p0"), gt.tensor3("x"), gt.matrix("f")
+
+    def step(x: Any, p: Any, f: Any) -> Any:
+        q = np.tanh(p @ p.T + x.T * f.T)
+        solved = gt.linalg.solve(p + 16.0 * gt.eye(16), q)
+        return q.T + 0.1 * p.T, solved + q.sum(0, keepdims=True)
+
+    (p, y), _ = gs.scan(step, x, [p0, None], f)
+    inputs, outputs = [p0, x, f], [p, y]
+    values = [np.random.default_rng(0).normal(size=shape) for shape in [(16, 16), (3, 16, 16), (16, 16)]]
+    with gs.config.change_flags(strategy="block"):
+        compiled = gs.function(inputs, outputs, device="emulator")
+        found = compiled(*values)
+    text = compiled.kernel_source()
+    assert re.search(r"(double, x_x\w*_shared, \d+, 576)", text)
+    assert re.search(r"(double, v_f_shared, \d+, 288)", text)
+    assert re.search(r"(double, s_p\w*_shared, \d+, 576)", text)
+    assert "* 18" in text
+    for e, v in zip(gs.function(inputs, outputs, device="cpu")(*values), found, strict=True):
+        np.testing.assert_allclose(v, e, rtol=1e-10, atol=1e-10)

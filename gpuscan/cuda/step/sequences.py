@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from itertools import pairwise
 from math import prod
 from typing import final
@@ -158,9 +158,9 @@ class Sequences:
         w = self.w
         array, start = self._source(s, variable)
         shape, c_type = w.shape(variable), w.c_type(variable)
-        ring = w.allocate(f"x_{s.name}", c_type, 2 * prod(shape))
-        self.rings[variable] = ring
-        kept = Kept(None, shape, shared=ring, buffer=(ring, 0))
+        storage = w.storage([variable], shape, c_type)
+        self.rings[variable] = w.allocate(f"x_{s.name}", c_type, 2 * prod(storage))
+        kept = self._entry(variable, None, "0", 0)
         lines: list[str] = []
         with self.frame.into(lines):
             group = w.open_group(w.space(variable))
@@ -169,11 +169,11 @@ class Sequences:
         w.lines += ["if (length > 0) {", *(f"    {line}" for line in lines), "}"]
 
     def _staged(self, s: Sequence, offset: int, variable: Variable) -> None:
-        w, ring = self.w, self.rings[variable]
+        w = self.w
         array, start = self._source(s, variable)
         shape, space = w.shape(variable), w.space(variable)
-        size, slots = prod(shape), w.team.slots(space)
-        w.values[variable] = Kept(variable, shape, shared=ring, start=times("(int)(t % 2)", size), buffer=(ring, 1))
+        slots = w.team.slots(space)
+        w.values[variable] = self._entry(variable, variable, "(int)(t % 2)", 1)
         self.frame.where[s.name] = "rows put in shared memory a step ahead of use"
         following = w.names.unique(f"following_{s.name}")
         w.line(f"{w.c_type(variable)} {following}[{slots}];")
@@ -184,8 +184,14 @@ class Sequences:
             text = self.frame.load(array, variable, step_row(start, "t + 1", offset), spread(group.names, shape))
             group.inside.append(f"{following}[{group.slot}] = {text};")
         w.lines += [*(f"    {line}" for line in lines), "}"]
-        entry = Kept(None, shape, shared=ring, start=times("(int)((t + 1) % 2)", size), buffer=(ring, 0))
-        self.staged.append((entry, following))
+        self.staged.append((self._entry(variable, None, "(int)((t + 1) % 2)", 0), following))
+
+    def _entry(self, variable: Variable, key: Hashable, which: str, lag: int) -> Kept:
+        """Return one of the two rows that shared memory has of a sequence; lag 0 is what is put there."""
+        w, ring = self.w, self.rings[variable]
+        shape = w.shape(variable)
+        storage = w.storage([variable], shape, w.c_type(variable))
+        return Kept(key, shape, "", ring, times(which, prod(storage)), (ring, lag), storage)
 
     def publish_following(self) -> None:
         """Write what puts the rows of the next step where all threads find them."""

@@ -21,8 +21,8 @@ from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group, terms_at_once
 from gpuscan.cuda.step.hazards import Buffer, Pending
 from gpuscan.cuda.step.lanes import Lanes
-from gpuscan.cuda.step.memory import Region
-from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
+from gpuscan.cuda.step.memory import Region, padded
+from gpuscan.cuda.step.positions import Position, plus, spread, times
 from gpuscan.cuda.step.team import Team, space_of
 from gpuscan.cuda.step.values import Combined, InDeviceMemory, Kept, NotBesideError, Text, Value
 from gpuscan.graph import Apply, Constant, Variable
@@ -35,10 +35,11 @@ class RefusalError(Exception):
 
 @dataclass
 class Notes:
-    """How values turned out to be read: by the threads that have the elements, or by any."""
+    """How values turned out to be read: by the threads that have the elements, by any, or as whole arrays."""
 
     own: set[Hashable] = field(default_factory=set)
     shared: set[Hashable] = field(default_factory=set)
+    whole: set[Hashable] = field(default_factory=set)
 
 
 @final
@@ -368,7 +369,7 @@ class Writer:
         """Return the statement that gives other threads the element at hand, `text`."""
         assert kept.buffer is not None
         group.writes.add(kept.buffer)
-        place = plus(kept.start, flat(spread(group.names, kept.shape), kept.shape))
+        place = kept.place(spread(group.names, kept.shape))
         return f"{self.writing()}{self.shared_store(kept.shared, place, text)}"
 
     def shared_element(self, array: str, place: str) -> str:
@@ -389,8 +390,14 @@ class Writer:
 
     def share(self, kept: Kept, name: str, c_type: str) -> None:
         """Give a value shared memory."""
-        kept.shared = self.allocate(name, c_type, max(prod(kept.shape), 1))
+        kept.storage = self.storage([kept.key], kept.shape, c_type)
+        kept.shared = self.allocate(name, c_type, max(prod(kept.storage), 1))
         kept.buffer = (kept.shared, 0)
+
+    def storage(self, keys: Collection[Hashable], shape: tuple[int, ...], c_type: str) -> tuple[int, ...]:
+        """Return the shape in which a value, known by `keys`, lies in the memory that the team shares."""
+        whole = self.known is not None and any(key in self.known.whole for key in keys)
+        return shape if whole or self.team.kind in ("thread", "grid") else padded(shape, C_BYTES[c_type])
 
     def allocate(self, name: str, c_type: str, count: int) -> str:
         """Return the name of a new array that the team shares."""
