@@ -27,7 +27,9 @@ PUSHED_THROUGH = (Pointwise, Cast, MatMul, DimShuffle)
 def push_slices(outputs: Sequence[Variable], given: Collection[Variable]) -> list[Variable]:
     """Return `outputs` with slices of computed values taken of what the values are computed from.
 
-    Only values that are read by slices alone, none of which overlap, are taken apart: nothing is computed twice.
+    Only values that are read by slices alone, none of which overlap, are taken apart: nothing is computed twice. Those
+    of elementwise work are equal parts, which are then at the same threads; else each operand would be exchanged in the
+    place of the one result.
     """
     pushed = list(outputs)
     while replacements := _replacements(pushed, given):
@@ -49,6 +51,8 @@ def _replacements(outputs: Sequence[Variable], given: Collection[Variable]) -> d
         if isinstance(node.op, Reshape):
             slices = [_slice_of_split(node, user) for user in users[value]]
         if None in slices or _overlap([s for s in slices if s is not None]):
+            continue
+        if not isinstance(node.op, MatMul) and not _in_equal_parts(node, [s for s in slices if s is not None]):
             continue
         found = [_pushed(node, s) for s in slices if s is not None]
         if None not in found:
@@ -92,6 +96,13 @@ def _overlap(slices: Sequence[Slice]) -> bool:
     """Whether slices are of several axes, or some element is in two of them."""
     ordered = sorted(slices, key=lambda s: s[1])
     return len({axis for axis, _, _ in slices}) != 1 or any(before[2] > after[1] for before, after in pairwise(ordered))
+
+
+def _in_equal_parts(node: Apply, slices: Sequence[Slice]) -> bool:
+    """Whether slices, which do not overlap, take all of what is sliced and are of one length."""
+    whole = node.inputs[0] if isinstance(node.op, Reshape) else node.outputs[0]
+    sizes = [stop - start for _, start, stop in slices]
+    return len(set(sizes)) == 1 and sum(sizes) == whole.type.shape[slices[0][0]]
 
 
 def _pushed(node: Apply, taken: Slice) -> Variable | None:
