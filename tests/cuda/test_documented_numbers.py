@@ -1,0 +1,61 @@
+"""The numbers that docs/kernels.md names are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gpuscan.cuda import captured, prefix, runner, strategies
+from gpuscan.cuda.step import groups, kernel_text, memory, resident, sequences, tensor_cores, writer
+from gpuscan.tensor.random.distributions import DISTRIBUTIONS
+
+TEXT = " ".join((Path(__file__).parents[2] / "docs" / "kernels.md").read_text(encoding="utf-8").split())
+
+NUMBERS = [
+    ("inner axes up to {}", strategies.WIDEST_OF_WARP),
+    ("values of more than {} elements, four for each thread", strategies.WIDEST_OF_WARP),
+    ("the compiler spills more than {} bytes", runner.MOST_SPILLED),
+    ("1 where a step has more than {} operations", strategies.MOST_AHEAD_OPS),
+    ("those of more than {} registers and those without room are read", sequences.MOST_AHEAD),
+    ("a lane that carries more than {} registers", strategies.MOST_REGISTERS_PER_LANE),
+    ("fixed arrays of up to {})", kernel_text.MOST_HELD),
+    ("a step of more than {} operations", strategies.MOST_UNROLLED),
+    ("more than {} registers carried by a thread", strategies.MOST_REGISTERS_PER_RANK),
+    ("more than {} registers from step to step", strategies.MOST_REGISTERS_PER_RANK),
+    ("can be written out, up to {}, and registers suffice", resident.MOST_WRITTEN_OUT),
+    ("registers suffice: {}, and those of states and sums", resident.KEPT_FREE),
+    ("keeps its own elements, up to {} registers", kernel_text.MOST_HELD),
+    ("would take a thread more than {} registers is in shared memory", writer.MOST_OWN),
+    ("sums of {} terms or more, a rank has a column", strategies.LONG_SUM),
+    ("dealt out to {} threads an SM", strategies.GRID_BLOCK),
+    ("(under {} for each SM)", prefix.LANES_PER_SM),
+    ("and {} steps or more, for which one thread a lane", prefix.LEAST_STEPS),
+    ("Up to {} steps are recorded", captured.MOST_STEPS),
+    ("the call has fewer than {} steps", captured.FEWEST_STEPS),
+    ("that have {} rows or more in the team", tensor_cores.FEWEST_ROWS),
+    ("in the team, {} terms and", tensor_cores.FEWEST_TERMS),
+    ("terms and {} columns; their operands", tensor_cores.FEWEST_COLUMNS),
+    ("up to {} KB for a product", tensor_cores.MOST_BYTES // 1024),
+    ("loads or stores up to {} bytes of a thread", groups.WIDEST_LOAD),
+    ("a multiple of {} bytes apart are in one bank", memory.BANK_BYTES),
+    ("each has {} bytes more", memory.ALIGNMENT),
+]
+
+WORDS = {"sixteen": 16}
+
+
+@pytest.mark.parametrize(("phrase", "number"), NUMBERS, ids=[phrase for phrase, _ in NUMBERS])
+def test_a_number_is_the_codes(phrase, number):
+    before, after = map(re.escape, phrase.split("{}"))
+    found = re.findall(rf"{before}(\d+){after}", TEXT)
+    assert found, f"docs/kernels.md does not say {phrase!r}"
+    assert set(map(int, found)) == {number}
+
+
+def test_as_many_distributions_are_drawn_as_it_says():
+    assert (
+        f"{next(w for w, n in WORDS.items() if n == sum(d.c is not None for d in DISTRIBUTIONS.values()))} of the"
+        in TEXT
+    )
