@@ -240,14 +240,14 @@ class Writer:
         """Yield the loops of a group that sums: terms outermost, so that what elements share is read once."""
         team, parts = self.team, self.team.parts
         terms = -(-group.extent // parts)
-        inside = list(each(group, team, group.inside, clamped=parts > 1))
         slots = team.slots(group.space)
         whole = group.unrolled or terms * slots <= UNROLLED
         unroll = terms if whole else min(MOST_TERMS_UNROLLED, max(MOST_UNDER_WAY // slots, 1))
         yield f"#pragma unroll {-(-unroll // group.vector)}"
         if group.vector > 1:
-            yield from self._vectors_of_terms(group, terms // group.vector, inside)
+            yield from self._vectors_of_terms(group, terms // group.vector)
             return
+        inside = each(group, team, group.inside, clamped=parts > 1)
         if parts == 1:
             yield f"for (int r = 0; r < {group.extent}; ++r) {{"
             if group.numbered:
@@ -260,16 +260,14 @@ class Writer:
         yield from (f"    {line}" for line in inside)
         yield "}"
 
-    def _vectors_of_terms(self, group: Group, vectors: int, inside: list[str]) -> Iterator[str]:
+    def _vectors_of_terms(self, group: Group, vectors: int) -> Iterator[str]:
         """Yield the loop over the terms of a part where neighbouring ones are its own: one load brings all of them."""
         size, parts = group.vector, self.team.parts
-        mine = plus(times("team.part", size) if parts > 1 else "0", "ri")
+        first = plus(f"rv * {size * parts}", f"team.part * {size}" if parts > 1 else "0")
+        terms = ["#pragma unroll", f"for (int ri = 0; ri < {size}; ++ri) {{", f"    int const r = {first} + ri;"]
+        terms += [*(f"    {line}" for line in group.inside), "}"]
         yield f"for (int rv = 0; rv < {vectors}; ++rv) {{"
-        yield "    #pragma unroll"
-        yield f"    for (int ri = 0; ri < {size}; ++ri) {{"
-        yield f"        int const r = rv * {size * parts} + {mine};"
-        yield from (f"        {line}" for line in inside)
-        yield "    }"
+        yield from (f"    {line}" for line in each(group, self.team, terms, clamped=parts > 1))
         yield "}"
 
     def within(self, space: tuple[int, ...], write: Callable[[Group], None], extent: int = 0, vector: int = 1) -> None:
