@@ -38,6 +38,7 @@ NUMBERS = [
     ("in the team, {} terms and", tensor_cores.FEWEST_TERMS),
     ("terms and {} columns; their operands", tensor_cores.FEWEST_COLUMNS),
     ("up to {} KB for a product", tensor_cores.MOST_BYTES // 1024),
+    ("(of {} sums or more each of a pair", writer.FEWEST_TOGETHER),
     ("loads or stores up to {} bytes of a thread", groups.WIDEST_LOAD),
     ("a multiple of {} bytes apart are in one bank", memory.BANK_BYTES),
     ("each has {} bytes more", memory.ALIGNMENT),

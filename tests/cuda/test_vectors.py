@@ -19,20 +19,20 @@ from gpuscan.cuda.step.team import Team
 from gpuscan.loop import Scan
 
 
-def rnn(size: int, dtype: str, *, gradient: bool) -> tuple[list[Any], list[Any], list[np.ndarray]]:
+def rnn(size: int, dtype: str, *, gradient: bool, batch: int) -> tuple[list[Any], list[Any], list[np.ndarray]]:
     x, h0 = gt.tensor3("x", dtype=dtype), gt.matrix("h0", dtype=dtype)
     w, u = gt.matrix("w", dtype=dtype), gt.matrix("u", dtype=dtype)
     h, _ = gs.scan(lambda x, h, w, u: np.tanh(x + h @ w) * gt.sigmoid(h @ u), x, h0, [w, u])
     outputs = [h, *(gs.grad((h**2).sum(), [x, h0, w, u]) if gradient else [])]
     rng = np.random.default_rng(0)
-    shapes = (3, 2, size), (2, size), (size, size), (size, size)
+    shapes = (3, batch, size), (batch, size), (size, size), (size, size)
     values = [(rng.normal(size=shape) / np.sqrt(size)).astype(dtype) for shape in shapes]
     return [x, h0, w, u], outputs, values
 
 
-def run(team: str, size: int, dtype: str, *, gradient: bool = False) -> str:
+def run(team: str, size: int, dtype: str, *, gradient: bool = False, batch: int = 2) -> str:
     """Assert that a team computes what the CPU does, and return the text of its kernels."""
-    inputs, outputs, values = rnn(size, dtype, gradient=gradient)
+    inputs, outputs, values = rnn(size, dtype, gradient=gradient, batch=batch)
     with gs.config.change_flags(strategy=team):
         f = gs.function(inputs, outputs, device="emulator")
         found = f(*values)
@@ -58,6 +58,10 @@ def test_columns_in_shared_memory(team, monkeypatch):
     assert re.search(r"\)columns_\w+\[.* \+ ri\]", text)
     # What all threads of a block of a grid read is copied there first, 16 bytes at a time.
     assert ("gs::copy_from_l2<128, " in text) == (team == "grid")
+
+
+def test_many_sums_are_combined_together():
+    assert "gs::across_each<gs::Add, " in run("grid", 64, "float64", batch=48)
 
 
 @pytest.mark.parametrize(("extent", "size", "count"), [(64, 4, 4), (64, 8, 2), (60, 4, 1), (60, 8, 1), (64, 1, 16)])

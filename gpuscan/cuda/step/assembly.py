@@ -16,6 +16,7 @@ LIBRARIES = {
     "qr.cuh": "qr",
     "mma.cuh": "Tiles|Tf32|Bf16",
     "copies.cuh": "copy_from_l2",
+    "parts.cuh": "across_each",
     "ordering.cuh": "sort|argsort|searchsorted|cumulate",
 }
 """Files of ``kernels/`` with functions on whole arrays, and those functions; each is included only where one is."""

@@ -23,6 +23,7 @@ from gpuscan.cuda.step.hazards import Buffer, Pending
 from gpuscan.cuda.step.lanes import Lanes
 from gpuscan.cuda.step.memory import Region, padded
 from gpuscan.cuda.step.positions import Position, plus, spread, times
+from gpuscan.cuda.step.resident import registers_for_weights
 from gpuscan.cuda.step.team import Team, space_of
 from gpuscan.cuda.step.values import Combined, InDeviceMemory, Kept, NotBesideError, Text, Value
 from gpuscan.graph import Apply, Constant, Variable
@@ -491,7 +492,9 @@ class Writer:
             group.before.append(f"{c_type} {sums}[{slots}];")
             unroll = ["#pragma unroll"] if slots <= UNROLLED else []
             group.before += [*unroll, f"for (int k = 0; k < {slots}; ++k) {sums}[k] = {start};"]
-            if self.team.parts > 1:
+            if self._combines_together(slots):
+                group.after.append(f"gs::across_each<gs::{operation}, {self.team.parts}, {slots}>({sums});")
+            elif self.team.parts > 1:
                 combine = f"team.template parts_all<gs::{operation}>({sums}[k])"
                 group.after += [*unroll, f"for (int k = 0; k < {slots}; ++k) {sums}[k] = {combine};"]
             kept = Kept(variable, shape, own=sums, group=group)
@@ -501,6 +504,11 @@ class Writer:
             self.values[variable] = kept
 
         self.within(space, write, extent, terms_at_once(self.team, space, extent, C_BYTES[c_type]))
+
+    def _combines_together(self, slots: int) -> bool:
+        """Whether threads that share sums combine them together: there are enough of them, and registers for it."""
+        free = registers_for_weights(self.team, self.busy_registers) - self.resident_registers
+        return self.team.parts > 2 and FEWEST_TOGETHER <= slots <= UNROLLED and free >= FEWEST_TOGETHER
 
     def _fold_in_turn(
         self, variable: Variable, extent: int, operation: str, start: str, term: Callable[[Position, str], str]
@@ -591,6 +599,10 @@ MOST_TERMS_UNROLLED = 8
 
 MOST_UNDER_WAY = 128
 """Terms of all of a thread's sums up to which they are unrolled: each may hold a register while it is loaded."""
+
+FEWEST_TOGETHER = 8
+"""Sums from which on the threads that share them combine them together, and registers that this takes: of fewer sums
+more shuffles, which do not wait for each other, are done sooner than more turns."""
 
 MOST_OWN = 64
 """32-bit registers of a value up to which a thread of a larger team keeps its elements there."""
