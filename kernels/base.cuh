@@ -93,5 +93,20 @@ template <class T, class V>
 __device__ __forceinline__ void gpuscan_store_vector(T* place, V vector) {
     *reinterpret_cast<V*>(place) = vector;
 }
+// Tells the compiler of an array's address, or of a number, what was checked before the launch: that it is a multiple of
+// so many bytes, or of so many. Neighbouring elements of a thread then become one load or store.
+template <int BYTES, class T>
+__device__ __forceinline__ void gpuscan_assume_aligned(const T* array) {
+    __builtin_assume(reinterpret_cast<unsigned long long>(array) % BYTES == 0);
+}
+template <int OF>
+__device__ __forceinline__ void gpuscan_assume_multiple(long long number) {
+    __builtin_assume(number % OF == 0);
+}
+// Several elements at once from the L2 cache, where what other SMs have written is.
+template <class V, class T>
+__device__ __forceinline__ V gpuscan_load_vector_from_l2(const T* place) {
+    return __ldcg(reinterpret_cast<const V*>(place));
+}
 
 #endif

@@ -538,6 +538,12 @@ enum Access { READ, WRITE, READ_WRITE };
     stop_at(where);
 }
 
+[[noreturn]] __attribute__((cold, noinline)) static void stop_not_a_multiple(
+    long long number, int of, const Where& where) {
+    say("%lld is no multiple of %d, which the kernel relies on", number, of);
+    stop_at(where);
+}
+
 }  // namespace gpuscan_emulator
 
 // An array in device memory, a parameter of the kernel.
@@ -884,8 +890,20 @@ template <class V, class P> V gpuscan_load_vector(P place, GPUSCAN_WHERE) {
     __builtin_memcpy(&vector, gpuscan_vector<V>(place, gpuscan_emulator::READ, where), sizeof(V));
     return vector;
 }
+template <class V, class P> V gpuscan_load_vector_from_l2(P place, GPUSCAN_WHERE) {
+    return gpuscan_load_vector<V>(place, where);
+}
 template <class P, class V> void gpuscan_store_vector(P place, V vector, GPUSCAN_WHERE) {
     __builtin_memcpy(gpuscan_vector<V>(place, gpuscan_emulator::WRITE, where), &vector, sizeof(V));
+}
+
+// What a compiler may rely on.
+template <int BYTES, class T> void gpuscan_assume_aligned(const Global<T>& array, GPUSCAN_WHERE) {
+    if (array.count && reinterpret_cast<unsigned long long>(array.data + array.shift) % BYTES)
+        gpuscan_emulator::stop_misaligned(array.name, array.shift, BYTES, where);
+}
+template <int OF> void gpuscan_assume_multiple(long long number, GPUSCAN_WHERE) {
+    if (number % OF) gpuscan_emulator::stop_not_a_multiple(number, OF, where);
 }
 
 // ------------------------------------------------------------------------------------ CUDA's barriers, votes, shuffles
@@ -984,9 +1002,6 @@ inline void gpuscan_mma_tf32(float (&sums)[4], const unsigned int (&a)[4], const
 }
 inline void gpuscan_mma_bf16(float (&sums)[4], const unsigned int (&a)[4], const unsigned int (&b)[2], GPUSCAN_WHERE) {
     gpuscan_emulator::mma<2>(sums, a, b, where);
-}
-template <class P> float4 gpuscan_load_four_from_l2(P place, GPUSCAN_WHERE) {
-    return gpuscan_load_vector<float4>(place, where);
 }
 
 // -------------------------------------------------------------------------------------------- atomics and cached loads

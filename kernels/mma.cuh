@@ -37,11 +37,6 @@ GPUSCAN_MMA(gpuscan_mma_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
 GPUSCAN_MMA(gpuscan_mma_bf16, "m16n8k16.row.col.f32.bf16.bf16.f32")
 #undef GPUSCAN_MMA
 
-// Four floats from where all SMs meet; their address is a multiple of 16.
-__device__ __forceinline__ float4 gpuscan_load_four_from_l2(const float* place) {
-    return __ldcg(reinterpret_cast<const float4*>(place));
-}
-
 #endif
 
 namespace gs {

@@ -235,34 +235,36 @@ struct PrefixTile {
     static constexpr int ALONG = THREADS / LANES;  // threads along time
     static constexpr int SPAN = ALONG * STEPS;     // steps of a tile
     static constexpr int TILES_AT_ONCE = 32 / LANES;
-    static constexpr int IN_FLIGHT = 5;  // loads of a thread that are under way at once
+    // Rows of a thread that are under way at once: 32 bytes of them. With 1024 threads on an SM that covers the wait for
+    // device memory, 600 ns at 40 bytes a nanosecond; more would take the registers of what a thread holds beside them.
+    static constexpr int IN_FLIGHT = sizeof(Row) <= 4 ? 8 : sizeof(Row) <= 8 ? 4 : sizeof(Row) <= 16 ? 2 : 1;
     static constexpr unsigned int ALL = 0xffffffffu;
 
     Step& step;
-    long long length, groups, chunk, group;
+    long long length;
+    int groups, chunk, group;
     Global<unsigned int> progress;
     Global<Word> published;
     Shared<Word> totals, relay;
     Shared<unsigned int> taken;
     bool lane_exists;
-    int thread, lane, along, in_warp, warp;
-    long long begin, first;  // first step of the tile, and of this thread's
-    State entering;          // before this thread's first step, for the stages that are solved
+    int lane, along, in_warp, warp;
+    int steps;       // of this thread
+    State entering;  // before this thread's first step, for the stages that are solved
 
     __device__ __forceinline__ int slot(int in_tile) const { return in_tile * LANES + lane; }
-    __device__ __forceinline__ int steps() const {
-        long long const left = lane_exists ? length - first : 0;
-        return left < 0 ? 0 : left < STEPS ? int(left) : STEPS;
-    }
+    __device__ __forceinline__ long long begin() const { return chunk * (long long)SPAN; }
 
     // Neighbouring threads load neighbouring elements, and take their own steps out of shared memory.
     __device__ __forceinline__ void load() {
+        // A thread without a step there reads the last one, so that no load is behind a branch.
+#pragma unroll 1
         for (int from = 0; from < STEPS; from += IN_FLIGHT) {
             Row rows[IN_FLIGHT];
 #pragma unroll
             for (int i = 0; i < IN_FLIGHT; ++i) {
-                int const in_tile = (from + i) * ALONG + along;
-                if (from + i < STEPS && lane_exists && begin + in_tile < length) step.read(begin + in_tile, rows[i]);
+                long long const t = begin() + ((from + i) * ALONG + along);
+                if (from + i < STEPS) step.read(t < length ? t : length - 1, rows[i]);
             }
 #pragma unroll
             for (int i = 0; i < IN_FLIGHT; ++i) {
@@ -274,22 +276,23 @@ struct PrefixTile {
 
     __device__ __forceinline__ void write() {
         __syncthreads();
+        if (!lane_exists) return;
 #pragma unroll 5
         for (int i = 0; i < STEPS; ++i) {
             int const in_tile = i * ALONG + along;
-            if (lane_exists && begin + in_tile < length) {
-                Kept kept;
-                step.get(slot(in_tile), kept);
-                step.write(begin + in_tile, kept);
-            }
+            long long const t = begin() + in_tile;
+            if (t >= length) return;
+            Kept kept;
+            step.get(slot(in_tile), kept);
+            step.write(t, kept);
         }
     }
 
     // With the state before them known, the steps of this thread as they are.
     template <bool KEEP>
     __device__ __forceinline__ void run(State& state) {
-        int const count = steps();
-        for (int i = 0; i < count; ++i) {
+#pragma unroll 2
+        for (int i = 0; i < steps; ++i) {
             int const at = slot(along * STEPS + i);
             Row row;
             Kept kept;
@@ -307,7 +310,7 @@ struct PrefixTile {
         bool any;
         Maps before = before_mine(mine, any);
         Maps const through = any ? before.then(mine) : mine;
-        bool const plain = __syncthreads_and(steps() == 0 || through.safe());
+        bool const plain = __syncthreads_and(steps == 0 || through.safe());
         if (warp == WARPS - 1) {
             Maps const total = through.from_thread(32 - LANES + lane);
             Word states[Maps::state_words];
@@ -355,8 +358,8 @@ struct PrefixTile {
     __device__ __forceinline__ Maps composed() {
         Maps all{};
         State state = entering;
-        int const count = steps();
-        for (int i = 0; i < count; ++i) {
+#pragma unroll 2
+        for (int i = 0; i < steps; ++i) {
             Row row;
             step.get(slot(along * STEPS + i), row);
             Maps now;
@@ -412,11 +415,11 @@ struct PrefixTile {
 
     // ---- from tile to tile: one warp of a block, all its threads together
 
-    __device__ __forceinline__ Global<unsigned int> flag(long long which, int stage) {
-        return progress + (1 + (which * groups + group) * Step::Stages::count + stage);
+    __device__ __forceinline__ Global<unsigned int> flag(int which, int stage) {
+        return progress + (1 + (which * (long long)groups + group) * Step::Stages::count + stage);
     }
-    __device__ __forceinline__ long long place(long long which, int word) {
-        return ((which * groups + group) * Step::words + word) * LANES + lane;
+    __device__ __forceinline__ long long place(int which, int word) {
+        return ((which * (long long)groups + group) * Step::words + word) * LANES + lane;
     }
     template <class Maps>
     __device__ __forceinline__ void publish_maps(Maps const& total, int stage, int at) {
@@ -439,13 +442,13 @@ struct PrefixTile {
         if (in_warp == 0) gpuscan_store_release(flag(chunk, stage), STATE);
     }
     template <class Maps>
-    __device__ __forceinline__ void load_states(long long which, Word* states, int at) {
+    __device__ __forceinline__ void load_states(int which, Word* states, int at) {
         for (int i = 0; i < Maps::state_words; ++i) {
             states[i] = gpuscan_load_relaxed(published + place(which, at + Maps::map_words + i));
         }
     }
     template <class Maps>
-    __device__ __forceinline__ Maps load_maps(long long which, int at) {
+    __device__ __forceinline__ Maps load_maps(int which, int at) {
         Word words[Maps::map_words];
         for (int i = 0; i < Maps::map_words; ++i) words[i] = gpuscan_load_relaxed(published + place(which, at + i));
         Maps maps;
@@ -459,10 +462,10 @@ struct PrefixTile {
         // Loads take as long as some hundred clocks of moving states on, so several are under way for each thread.
         constexpr int LOADS = Maps::map_words <= 2 ? 4 : Maps::map_words <= 4 ? 2 : 1;
         constexpr int WINDOW = LOADS * TILES_AT_ONCE;
-        long long const from = last_known(stage);
+        int const from = last_known(stage);
         load_states<Maps>(from, states, at);
-        for (long long which = from + 1; which < chunk; which += WINDOW) {
-            int const count = chunk - which < WINDOW ? int(chunk - which) : WINDOW;
+        for (int which = from + 1; which < chunk; which += WINDOW) {
+            int const count = chunk - which < WINDOW ? chunk - which : WINDOW;
             Maps loaded[LOADS];
 #pragma unroll
             for (int load = 0; load < LOADS; ++load) {
@@ -488,9 +491,9 @@ struct PrefixTile {
     }
 
     // The last tile whose leaving state is published, once all after it have published their maps.
-    __device__ __forceinline__ long long last_known(int stage) {
-        for (long long last = chunk - 1;;) {
-            long long const which = last - in_warp;
+    __device__ __forceinline__ int last_known(int stage) {
+        for (int last = chunk - 1;;) {
+            int const which = last - in_warp;
             unsigned int const found = which >= 0 ? gpuscan_load_acquire(flag(which, stage)) : NOTHING;
             unsigned int const ends = __ballot_sync(ALL, found == STATE), there = __ballot_sync(ALL, found != NOTHING);
             int const nearest = ends ? __ffs(int(ends)) - 1 : 32;
@@ -532,29 +535,28 @@ __device__ __forceinline__ void prefix_loop(Step& step, long long lanes, long lo
         }
         return;
     }
-    long long const groups = (lanes + LANES - 1) / LANES;
-    long long const tiles = (length + Tile::SPAN - 1) / Tile::SPAN * groups;
+    // Each tile has words of its own in device memory, so that there are fewer than 2^31 of them.
+    int const groups = int((lanes + LANES - 1) / LANES);
+    unsigned int const tiles = (unsigned int)((length + Tile::SPAN - 1) / Tile::SPAN * groups);
+    int const lane = thread % LANES, along = thread / LANES;
     for (;;) {
         __syncthreads();  // no thread needs the last tile's shared memory any more
         if (thread == 0) next[0] = atomicAdd(progress, 1u);
         __syncthreads();
         unsigned int const tile = next[0];
         if (tile >= tiles) return;
-        int const lane = thread % LANES, along = thread / LANES;
-        long long const chunk = tile / groups, group = tile % groups, begin = chunk * Tile::SPAN;
-        bool const lane_exists = group * LANES + lane < lanes;
-        typename Step::State initial{};
-        if (lane_exists) {
-            step.begin(group * LANES + lane);
-            initial = step.initial();
-        }
-        Tile of{step,  length, groups, chunk,       group,  progress, published, totals,      relay,
-                taken, lane_exists, thread, lane,   along,  thread % 32, thread / 32, begin,
-                begin + along * STEPS, initial};
+        int const chunk = int(tile / groups), group = int(tile % groups);
+        long long const mine = group * (long long)LANES + lane;
+        bool const lane_exists = mine < lanes;
+        long long const left = lane_exists ? length - chunk * (long long)Tile::SPAN - along * STEPS : 0;
+        int const steps = left < 0 ? 0 : left < STEPS ? int(left) : STEPS;
+        step.begin(lane_exists ? mine : lanes - 1);
+        Tile of{step,  length,      groups, chunk, group,       progress, published, totals, relay,
+                taken, lane_exists, lane,   along, thread % 32, thread / 32, steps, step.initial()};
         of.load();
         of.solve_all(Stages{});
         of.template run<true>(of.entering);
-        if (of.steps() > 0 && of.first + STEPS >= length) step.finish(of.entering);
+        if (steps > 0 && left <= STEPS) step.finish(of.entering);
         of.write();
     }
 }

@@ -62,12 +62,16 @@ def bind_arguments(
 
 
 def check_layout(parameter: Parameter, value: Any, address: int, alignment: int) -> None:
-    """Raise MisfitError unless an array has the parameter's dtype, is C-contiguous and lies at an aligned address."""
+    """Raise MisfitError unless an array has the parameter's dtype, is C-contiguous and lies at an aligned address.
+
+    `alignment` is what its elements need; the parameter may need more.
+    """
     if value.dtype != parameter.dtype:
         raise MisfitError(f"needs {parameter.dtype}, not {value.dtype}")
     if not value.flags.c_contiguous:
         raise MisfitError(f"needs a C-contiguous array, not one of shape {value.shape} with strides {value.strides}")
-    if address % alignment:
+    alignment = max(alignment, parameter.alignment)
+    if address % alignment and value.size:
         raise MisfitError(f"needs an address that is a multiple of {alignment}, not {address:#x}")
 
 

@@ -55,6 +55,9 @@ class Device(Protocol):
     def as_array(self, value: Any, dtype: str) -> Any:
         """Return `value` as a C-contiguous array on the device."""
 
+    def address(self, array: Any) -> int:
+        """Return where in memory an array of this kind of device begins."""
+
     def to_host(self, value: Any) -> Any:
         """Return `value` as a NumPy array."""
 
@@ -115,6 +118,9 @@ class Emulator:
     def as_array(self, value: Any, dtype: str) -> Any:
         return np.ascontiguousarray(value, dtype)
 
+    def address(self, array: Any) -> int:
+        return int(array.ctypes.data)
+
     def to_host(self, value: Any) -> Any:
         return np.asarray(value)
 
@@ -170,6 +176,9 @@ class CudaDevice:
 
     def as_array(self, value: Any, dtype: str) -> Any:
         return arrays.to_device(value, dtype, self.index)
+
+    def address(self, array: Any) -> int:
+        return int(array.data.ptr)
 
     def to_host(self, value: Any) -> Any:
         return arrays.to_host(value)

@@ -24,12 +24,15 @@ class Parameter:
         Whether it is an array (``Global<T>`` in the text) or a number passed by value.
     writes : bool
         Whether the kernel writes to it; an array that is only read is ``Global<const T>``.
+    alignment : int
+        Of how many bytes an array's address is a multiple, where the kernel asks for more than an element does.
     """
 
     name: str
     dtype: str
     is_array: bool = True
     writes: bool = False
+    alignment: int = 1
 
 
 @dataclass(frozen=True)

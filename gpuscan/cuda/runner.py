@@ -27,7 +27,7 @@ from gpuscan.cuda.binding import (
 from gpuscan.cuda.captured import Recorder, static_loop
 from gpuscan.cuda.device import Device
 from gpuscan.cuda.gpu import blocks_per_sm
-from gpuscan.cuda.kernel import Launcher
+from gpuscan.cuda.kernel import Launcher, Parameter
 from gpuscan.cuda.launch import arch_of, resources
 from gpuscan.cuda.memory import memory_error, result_shape
 from gpuscan.cuda.plan import KernelPlan
@@ -272,7 +272,7 @@ class LoopRunner:
         assert prepared.launch is not None
         sources, outputs = self._sources(inputs), self._outputs(plan, steps)
         arguments = [
-            self._argument(origin, parameter.dtype, parameter.is_array, steps, sources, outputs)
+            self._argument(origin, parameter, steps, sources, outputs)
             for origin, parameter in zip(bound.origins, bound.kernel.parameters, strict=True)
         ]
         if blocks := bound.blocks(steps):
@@ -316,8 +316,7 @@ class LoopRunner:
     def _argument(
         self,
         origin: Origin,
-        dtype: str,
-        is_array: bool,
+        parameter: Parameter,
         steps: int,
         sources: dict[str, Any],
         outputs: dict[Result, Any],
@@ -332,14 +331,18 @@ class LoopRunner:
             margin = next(s.margin for s in self.loop.sequences if s.name == origin.record)
             return sources[origin.record].shape[0] - margin - 1
         if isinstance(origin, Scratch):
-            return self._scratch(origin.elements(steps), dtype, zeroed=origin.zeroed)
+            return self._scratch(origin.elements(steps), parameter.dtype, zeroed=origin.zeroed)
         if isinstance(origin, Strides):
             return origin.count(steps)
         if isinstance(origin, Report | StepsRun):
-            return self._scratch(1, dtype, zeroed=True)
+            return self._scratch(1, parameter.dtype, zeroed=True)
         assert isinstance(origin, Source)
         value = sources[origin.record]
-        return self.device.as_array(value, dtype) if is_array else value
+        if not parameter.is_array:
+            return value
+        array = self.device.as_array(value, parameter.dtype)
+        # New arrays begin at a multiple of what any kernel asks for; views of others need not.
+        return array.copy() if self.device.address(array) % parameter.alignment else array
 
     def _scratch(self, count: int, dtype: str, *, zeroed: bool) -> Any:
         array = self.device.empty((count,), dtype)

@@ -269,6 +269,9 @@ class StandIn:
             return value
         return copied(np.asarray(value, dtype))
 
+    def address(self, array: DeviceArray) -> int:
+        return array.array.ctypes.data
+
     def to_host(self, value: Any) -> Any:
         return value.get() if isinstance(value, DeviceArray) else np.asarray(value)
 

@@ -97,6 +97,10 @@ class TestInAStep:
         step = lambda a, b, w: (np.tanh(b @ w), np.tanh(a @ w + b))  # noqa: E731
         assert barriers(team, step, [], [array(2, 24), array(2, 24)], [array(24, 24)]) == 1
 
+    def test_one_of_products_that_were_made_one(self, team: str) -> None:
+        step = lambda a, b, w: (np.tanh(a @ w), a @ w.T + b @ w)  # noqa: E731
+        assert barriers(team, step, [], [array(2, 24), array(2, 24)], [array(24, 24)]) == 1
+
 
 def test_a_thread_waits_for_nobody() -> None:
     assert barriers("thread", lambda s, w: np.tanh(s @ w), [], [array(3, 4)], [array(4, 4)]) == 0

@@ -959,3 +959,27 @@ def test_messages_name_a_source_file_even_without_a_cache(tmp_path):
         kernel = load(SAXPY, cache=cache)
     with pytest.raises(KernelError, match="The kernel's text: "):
         kernel((1, 1, 1), (8, 1, 1), 0, [np.zeros(4, "float32"), np.zeros(4, "float32"), 1.0, 8])
+
+
+def test_what_a_kernel_relies_on_is_checked():
+    text = "gpuscan_assume_aligned<16>(x); gpuscan_assume_multiple<4>(n); x[threadIdx.x] = n;"
+    kernel = load(make("k", "float32 x[] out, int32 n", text))
+    room = np.zeros(12, "float32")
+    first = next(i for i in range(4) if room[i:].ctypes.data % 16 == 0)
+    kernel((1, 1, 1), (2, 1, 1), 0, [room[first:], 8])
+    assert (room[first : first + 2] == 8).all()
+    with pytest.raises(KernelError, match="16 bytes at index 0 of 'x'"):
+        kernel((1, 1, 1), (2, 1, 1), 0, [room[first + 1 :], 8])
+    with pytest.raises(KernelError, match="10 is no multiple of 4"):
+        kernel((1, 1, 1), (2, 1, 1), 0, [room[first:], 10])
+
+
+def test_an_array_lies_where_its_parameter_asks():
+    parameters = (Parameter("x", "float32", alignment=16),)
+    kernel = load(
+        Kernel("k", splice('#include "base.cuh"\nextern "C" __global__ void k(Global<const float> x) {}\n'), parameters)
+    )
+    room = np.zeros(8, "float32")
+    kernel((1, 1, 1), (1, 1, 1), 0, [room[next(i for i in range(4) if room[i:].ctypes.data % 16 == 0) :]])
+    with pytest.raises(KernelError, match="'x': needs an address that is a multiple of 16"):
+        kernel((1, 1, 1), (1, 1, 1), 0, [room[next(i for i in range(4) if room[i:].ctypes.data % 16) :]])

@@ -15,6 +15,8 @@ LIBRARIES = {
     "jacobi.cuh": "eigh|svd|singular_values",
     "qr.cuh": "qr",
     "mma.cuh": "Tiles|Tf32|Bf16",
+    "copies.cuh": "copy_from_l2",
+    "parts.cuh": "across_each",
     "ordering.cuh": "sort|argsort|searchsorted|cumulate",
 }
 """Files of ``kernels/`` with functions on whole arrays, and those functions; each is included only where one is."""
@@ -82,6 +84,7 @@ def assemble(frame: Frame, team_made: str) -> str:
             f'extern "C" __global__ void __launch_bounds__({team.block}, 1) {KERNEL_NAME}(',
             ",\n".join(f"    {text}" for text in declared) + ") {",
             f"    long long const {'index' if frame.plan.over_steps else 'lane'} = {_lane(team.kind)};",
+            *indented(list(dict.fromkeys(code.assumed)), 1),
             *indented(_main(frame, team_made), 1),
             "}",
             "",

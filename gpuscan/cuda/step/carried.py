@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import partial
+from math import prod
 from typing import final
 
 from gpuscan.cuda.step.groups import UNROLLED, Group
 from gpuscan.cuda.step.positions import Position, spread, times
 from gpuscan.cuda.step.values import Kept, Text
-from gpuscan.cuda.step.writer import Writer
+from gpuscan.cuda.step.writer import C_BYTES, Writer
 from gpuscan.graph import Variable
 from gpuscan.loop import State
 
@@ -42,6 +43,7 @@ class Carried:
         self.c_type = w.c_type(state.next)
         self.lags = range(1, state.depth + 1)
         self.keys = {lag: (loop, state.name, lag) for lag in self.lags}
+        self.storage = w.storage(self.keys.values(), self.shape, self.c_type)
         self.own: dict[int, str] = {}
         self.ring = ""
         self.entry = ""
@@ -55,25 +57,26 @@ class Carried:
                 self.own[lag] = w.names.unique(name if self.state.depth == 1 else f"{name}_{lag}")
                 declare(f"{self.c_type} {self.own[lag]}{slots};")
         if any(w.is_shared(key) for key in self.keys.values()):
-            self.ring = w.allocate(name, self.c_type, self._size() * (self.state.depth + 1))
+            self.ring = w.allocate(name, self.c_type, prod(self.storage) * (self.state.depth + 1))
             self.entry = w.names.unique(f"at_{self.state.name}")
             declare(f"int {self.entry};")
-
-    def _size(self) -> int:
-        size = 1
-        for n in self.space:
-            size *= n
-        return size
 
     def _place(self, lag: int) -> str:
         """Return where the value of `lag` steps ago begins in the ring; lag 0 is what the step computes."""
         entries = self.state.depth + 1
         entry = f"(({self.entry} + {entries - lag}) % {entries})" if lag else self.entry
-        return times(entry, self._size())
+        return times(entry, prod(self.storage))
 
     def _kept(self, lag: int) -> Kept:
         buffer = (self.ring, lag) if self.ring else None
-        return Kept(self.keys[lag], self.shape, self.own.get(lag, ""), self.ring, self._place(lag), buffer)
+        return Kept(
+            self.keys[lag], self.shape, self.own.get(lag, ""), self.ring, self._place(lag), buffer, self.storage
+        )
+
+    @property
+    def registers(self) -> int:
+        """32-bit registers of each thread for its past values."""
+        return len(self.own) * max(C_BYTES[self.c_type] // 4, 1) * max(self.w.team.slots(self.space), 1)
 
     # ---- the statements ----
 
@@ -125,7 +128,7 @@ class Carried:
             if self.ring:
                 buffer = (self.ring, 0)
                 group.writes.add(buffer)
-                kept = Kept(None, self.shape, shared=self.ring, start=self._place(0), buffer=buffer)
+                kept = Kept(None, self.shape, "", self.ring, self._place(0), buffer, self.storage)
                 group.inside.append(w.publish(kept, group, text))
 
         self.new = name

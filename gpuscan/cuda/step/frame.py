@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import gcd, prod
 from typing import final
 
 from gpuscan.cuda.binding import Origin
 from gpuscan.cuda.expressions import STATE_TYPE
+from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.plan import KernelPlan
+from gpuscan.cuda.step.groups import WIDEST_LOAD
 from gpuscan.cuda.step.hazards import Pending
 from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.positions import Position, plus, times
 from gpuscan.cuda.step.values import InDeviceMemory
-from gpuscan.cuda.step.writer import Writer
+from gpuscan.cuda.step.writer import C_BYTES, Writer
 from gpuscan.graph import Variable
 
 
@@ -29,6 +32,7 @@ class Sections:
     advance: list[str] = field(default_factory=list)
     finish: list[str] = field(default_factory=list)
     total: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)  # what is told of the arguments before all else
 
 
 @final
@@ -69,7 +73,28 @@ class Frame:
 
     def array(self, prefix: str, row: Variable, origin: Origin, *, writes: bool = False) -> str:
         """Return the name of a new array parameter whose elements are like those of `row`."""
-        return self.given.add(prefix, row.dtype, origin, array=True, writes=writes)
+        size, alignment = C_BYTES[C_TYPES[row.dtype]], self._alignment(row)
+        name = self.given.add(prefix, row.dtype, origin, array=True, writes=writes, alignment=alignment)
+        if alignment > 1:
+            self.code.assumed.append(f"gpuscan_assume_aligned<{alignment}>({name});")
+            _, row_size = self.given.place(row)
+            if not row_size.isdigit():
+                self.code.assumed.append(f"gpuscan_assume_multiple<{alignment // size}>({row_size});")
+        return name
+
+    def _alignment(self, row: Variable) -> int:
+        """Return of how many bytes the place of each lane's part in an array of such rows is a multiple.
+
+        A thread by itself has neighbouring elements of it. Told that, the compiler loads and stores several at once.
+        """
+        labels, sizes = self.w.lanes.of(row), row.type.shape
+        along = [axis for axis, label in enumerate(labels) if label is not None and sizes[axis] != 1]
+        inner = [axis for axis, n in enumerate(self.w.shape(row)) if n != 1]
+        if self.plan.shape.kind != "thread" or not inner or (along and along[-1] > inner[0]):
+            return 1
+        size = C_BYTES[C_TYPES[row.dtype]]
+        alignment = gcd(prod(self.w.shape(row)) * size, WIDEST_LOAD)
+        return alignment if alignment > size else 1
 
     def row(self, array: str, variable: Variable, row: str, key: Hashable = None) -> InDeviceMemory:
         """Return row `row` of an array whose rows are like `variable`."""

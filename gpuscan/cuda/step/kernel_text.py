@@ -32,6 +32,7 @@ from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
 from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
+from gpuscan.cuda.step.resident import most_per_thread
 from gpuscan.cuda.step.sequences import Sequences
 from gpuscan.cuda.step.tensor_cores import find_together
 from gpuscan.cuda.step.totals import write_totals
@@ -116,6 +117,7 @@ class _StepText:
         self.code = self.frame.code
         self.sequences = Sequences(self.frame)
         self.states: list[Carried] = []
+        self.held_registers = 0  # of each thread, for non-sequences
         self.initial: dict[str, str] = {}  # arrays of the values before step 0, by state
         self.totals = {total.state for total in plan.totals}
 
@@ -134,6 +136,11 @@ class _StepText:
         w.products = max(len(products), 1)
         w.busy_registers = sum(n for n in counts if n <= MOST_OWN)
 
+    def _room_for_rows(self) -> int:
+        """Return how many registers of each thread rows of sequences may have: half of what is left, to compute in."""
+        carried = sum(state.registers for state in self.states) + self.held_registers
+        return max(most_per_thread(self.team) - carried, 0) // 2
+
     def build(self) -> BoundKernel:
         self.given.add("lanes", "int64", Number(self.plan.lane_count))
         self.given.add("length", "int64", Steps())
@@ -150,6 +157,7 @@ class _StepText:
                     self.sequences.stage_first(s, offset, variable)
             if self.w.pending.written:  # not every step begins with a barrier
                 self.w.barrier()
+        self.sequences.choose_ahead(self.loop.sequences, self._room_for_rows())
         with self.frame.into(self.code.advance):
             for s in self.loop.sequences:
                 if s.reads:
@@ -233,6 +241,7 @@ class _StepText:
             kept.own = self.w.names.unique(f"v_{n.name}")
             self.frame.where[n.name] = "registers, read once"
             self.code.fields.append(f"{c_type} {kept.own}[{w.team.slots(w.space(v))}];")
+            self.held_registers += registers
         elif w.is_shared(v) and w.team.kind != "grid" and self._fits(C_BYTES[c_type] * prod(shape)):
             w.share(kept, f"v_{n.name}", c_type)
             self.frame.where[n.name] = "shared memory, read once"

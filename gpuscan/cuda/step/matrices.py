@@ -50,6 +50,7 @@ class _Call:
     def give(self, variable: Variable, stack: Sizes, core: int) -> None:
         """Pass an input: `core` axes of it, for each of a stack of shape `stack`."""
         w = self.w
+        w.noted.whole.add(variable)
         shape = w.shape(variable)
         own = shape[: len(shape) - core]
         if own != stack and prod(own) != 1:
@@ -85,6 +86,7 @@ class _Call:
             w.noted.own.add(value.key)
             return value.own
         w.noted.shared.add(value.key)
+        w.noted.whole.add(value.key)
         if value.buffer is not None:
             self.reads.add(value.buffer)
         return f"({value.shared} + {value.start})" if value.start != "0" else value.shared

@@ -10,6 +10,28 @@ ALIGNMENT = 16
 REDUCTION_BYTES = 512
 """The first bytes of shared memory, where warps meet; as in ``kernels/team.cuh``."""
 
+BANK_BYTES = 128
+"""Bytes of shared memory that threads can have at once: so many apart, elements are in the same bank, one at a time."""
+
+
+def padded(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
+    """Return the shape in which an array of matrices lies in shared memory, its rows lengthened where they need it.
+
+    Of rows of a multiple of `BANK_BYTES` threads would read a column from one bank. One load more to each row keeps
+    rows aligned, and puts what eight threads load of neighbouring rows, all that can be had at once, in other banks.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array.
+    size : int
+        Bytes of an element.
+    """
+    long = [axis for axis, n in enumerate(shape) if n != 1]
+    if len(long) < 2 or shape[long[-1]] * size % BANK_BYTES:
+        return shape
+    return (*shape[: long[-1]], shape[long[-1]] + ALIGNMENT // size, *shape[long[-1] + 1 :])
+
 
 @dataclass
 class Region:

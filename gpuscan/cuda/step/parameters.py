@@ -35,10 +35,12 @@ class Parameters:
     begin: list[str] = field(default_factory=list)
     fields: list[str] = field(default_factory=list)
 
-    def add(self, name: str, dtype: str, origin: Origin, *, array: bool = False, writes: bool = False) -> str:
+    def add(
+        self, name: str, dtype: str, origin: Origin, *, array: bool = False, writes: bool = False, alignment: int = 1
+    ) -> str:
         """Return the name of a new parameter."""
         name = self.names.unique(name)
-        self.parameters.append(Parameter(name, dtype, array, writes))
+        self.parameters.append(Parameter(name, dtype, array, writes, alignment))
         self.origins.append(origin)
         return name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuscan.cuda.expressions import convert, number
+from gpuscan.cuda.step.groups import terms_at_once
 from gpuscan.cuda.step.positions import Position, plus, times
 from gpuscan.cuda.step.resident import (
     MOST_WRITTEN_OUT,
@@ -47,7 +48,7 @@ def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
     else:
         w.fold(output, inner, operation, start, term)
         if held and w.group is not None:
-            w.group.numbered = True
+            w.group.numbered = w.group.vector == 1
             w.group.unrolled |= held.startswith("w_")
 
 
@@ -70,7 +71,8 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
     if b.ndim < 2 or set(shape[:-2]) - {1} or b.dtype != output.dtype or inner == 1 or not is_fixed(b, w.loop):
         return ""
     space = w.space(output)
-    columns = own_columns(w.team, space, inner, shape[-1])
+    vector = terms_at_once(w.team, space, inner, C_BYTES[w.c_type(output)])
+    columns = own_columns(w.team, space, inner, shape[-1], vector)
     if columns is None or not w.has_room(space, w.c_type(b), summing=True):
         return ""
     registers = columns.size * max(C_BYTES[w.c_type(b)] // 4, 1)
@@ -79,19 +81,25 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
         w.resident_registers += registers
         name = w.hold(w.c_type(b), f"w_{record_of(b, w.loop)}", columns.size)
         _load(w, b, columns, inner, f"{name}[c * {columns.rows} + r]")
-        return f"{name}[{_slot(columns)}rr]"
+        return f"{name}[{_slot(columns, columns.rows)}{columns.number}]"
     places = columns.places(w.team)
     name = w.allocate_if_room(f"columns_{record_of(b, w.loop)}", w.c_type(b), columns.size * places)
     if name:
-        place = "threadIdx.x" if places == w.team.block else f"threadIdx.x % {places}"
+        thread = "threadIdx.x" if places == w.team.block else f"threadIdx.x % {places}"
         w.touches_shared = True  # a step begins with a barrier: others may have written what a thread reads
-        _load(w, b, columns, inner, f"{name}[(c * {columns.rows} + r) * {places} + {place}]")
-        return f"({w.c_type(b)}){name}[({_slot(columns)}rr) * {places} + {place}]"
+        vectors = columns.rows // vector
+        if vector == 1:
+            _load(w, b, columns, inner, f"{name}[(c * {vectors} + r) * {places} + {thread}]")
+            return f"({w.c_type(b)}){name}[({_slot(columns, vectors)}rr) * {places} + {thread}]"
+        place = f"((c * {vectors} + r / {vector}) * {places} + {thread}) * {vector} + r % {vector}"
+        _load(w, b, columns, inner, f"{name}[{place}]")
+        place = f"(({_slot(columns, vectors)}rv) * {places} + {thread}) * {vector} + ri"
+        return f"({w.c_type(b)}){name}[{place}]"
     return ""
 
 
-def _slot(columns: Columns) -> str:
-    return f"k % {columns.count} * {columns.rows} + " if columns.count > 1 else ""
+def _slot(columns: Columns, size: int) -> str:
+    return f"k % {columns.count} * {size} + " if columns.count > 1 else ""
 
 
 def _rank_across(team: Team, columns: Columns) -> str:
@@ -103,7 +111,7 @@ def _load(w: Writer, b: Variable, columns: Columns, inner: int, place: str) -> N
     """Write what loads a thread's columns before the first step."""
     team = w.team
     w.columns_of.add(record_of(b, w.loop))
-    row = f"(r * {team.parts} + team.part)" if team.parts > 1 else "r"
+    row = columns.row(team, "r")
     column = plus(times("c", columns.across) if columns.count > 1 else "0", _rank_across(team, columns))
     conditions = [f"{row} < {inner}"] if inner % team.parts else []
     writers = team.ranks if place.startswith("w_") or team.kind == "grid" else columns.across

@@ -27,7 +27,9 @@ PUSHED_THROUGH = (Pointwise, Cast, MatMul, DimShuffle)
 def push_slices(outputs: Sequence[Variable], given: Collection[Variable]) -> list[Variable]:
     """Return `outputs` with slices of computed values taken of what the values are computed from.
 
-    Only values that are read by slices alone, none of which overlap, are taken apart: nothing is computed twice.
+    Only values that are read by slices alone, none of which overlap, are taken apart: nothing is computed twice. Those
+    of elementwise work are equal parts, which are then at the same threads; else each operand would be exchanged in the
+    place of the one result.
     """
     pushed = list(outputs)
     while replacements := _replacements(pushed, given):
@@ -50,6 +52,8 @@ def _replacements(outputs: Sequence[Variable], given: Collection[Variable]) -> d
             slices = [_slice_of_split(node, user) for user in users[value]]
         if None in slices or _overlap([s for s in slices if s is not None]):
             continue
+        if not isinstance(node.op, MatMul) and not _in_equal_parts(node, [s for s in slices if s is not None]):
+            continue
         found = [_pushed(node, s) for s in slices if s is not None]
         if None not in found:
             return {u.outputs[0]: new for u, new in zip(users[value], found, strict=True) if new is not None}
@@ -58,7 +62,7 @@ def _replacements(outputs: Sequence[Variable], given: Collection[Variable]) -> d
 
 def _slice_of(node: Apply) -> Slice | None:
     """Return what an index takes, if that is a part of one axis, every element, and the other axes whole."""
-    if not isinstance(node.op, Index) or len(node.inputs) != 1:
+    if not isinstance(node.op, Index):
         return None
     shape = node.inputs[0].type.shape
     parts = [(axis, item) for axis, item in enumerate(node.op.pattern) if item != Range()]
@@ -66,7 +70,7 @@ def _slice_of(node: Apply) -> Slice | None:
         return None
     axis, item = parts[0]
     assert isinstance(item, Range)
-    size, taken = shape[axis], item.as_slice()
+    size, taken = shape[axis], item.as_slice([v.known for v in node.inputs[1:]])
     if size is None or taken is None or taken.step not in (None, 1):
         return None
     start, stop, _ = taken.indices(size)
@@ -92,6 +96,13 @@ def _overlap(slices: Sequence[Slice]) -> bool:
     """Whether slices are of several axes, or some element is in two of them."""
     ordered = sorted(slices, key=lambda s: s[1])
     return len({axis for axis, _, _ in slices}) != 1 or any(before[2] > after[1] for before, after in pairwise(ordered))
+
+
+def _in_equal_parts(node: Apply, slices: Sequence[Slice]) -> bool:
+    """Whether slices, which do not overlap, take all of what is sliced and are of one length."""
+    whole = node.inputs[0] if isinstance(node.op, Reshape) else node.outputs[0]
+    sizes = [stop - start for _, start, stop in slices]
+    return len(set(sizes)) == 1 and sum(sizes) == whole.type.shape[slices[0][0]]
 
 
 def _pushed(node: Apply, taken: Slice) -> Variable | None:

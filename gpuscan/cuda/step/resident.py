@@ -25,11 +25,15 @@ MOST_WRITTEN_OUT = 512
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a matrix that a thread needs: `count` of them, `rows` rows of each; `across` ranks have all."""
+    """The columns of a matrix that a thread needs: `count` of them, `rows` rows of each, `vector` by `vector`.
+
+    `across` ranks have all columns together.
+    """
 
     count: int
     rows: int
     across: int
+    vector: int = 1
 
     @property
     def size(self) -> int:
@@ -43,13 +47,32 @@ class Columns:
         """
         return self.across * team.parts if team.kind == "block" else team.block
 
+    @property
+    def number(self) -> str:
+        """Which of its rows a thread is at in a sum."""
+        return "rr" if self.vector == 1 else f"rv * {self.vector} + ri"
+
+    def row(self, team: Team, number: str) -> str:
+        """Return which row of the matrix a thread's row `number` is."""
+        if team.parts == 1:
+            return number
+        if self.vector == 1:
+            return f"({number} * {team.parts} + team.part)"
+        size = self.vector
+        return f"({number} / {size} * {size * team.parts} + team.part * {size} + {number} % {size})"
+
+
+def most_per_thread(team: Team) -> int:
+    """Return how many 32-bit registers each thread of a team can have."""
+    return min(MOST_PER_THREAD, PER_SM // team.block)
+
 
 def registers_for_weights(team: Team, busy: int) -> int:
     """Return how many 32-bit registers of each thread weights may take, where `busy` ones hold states and sums."""
-    return min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE - busy
+    return most_per_thread(team) - KEPT_FREE - busy
 
 
-def own_columns(team: Team, space: tuple[int, ...], rows: int, columns: int) -> Columns | None:
+def own_columns(team: Team, space: tuple[int, ...], rows: int, columns: int, vector: int = 1) -> Columns | None:
     """Return which part of a matrix each thread needs for a product over `space`; None if that differs by slot.
 
     Parameters
@@ -60,15 +83,17 @@ def own_columns(team: Team, space: tuple[int, ...], rows: int, columns: int) -> 
         Sizes of the product, its columns last.
     rows, columns : int
         Sizes of the matrix on the right.
+    vector : int
+        How many neighbouring terms a thread takes at once.
     """
     if team.kind == "thread" or not space or space[-1] != columns:
         return None
     each = -(-rows // team.parts)
     if deal := team.deal(space):
-        return Columns(deal.each, each, deal.across)
+        return Columns(deal.each, each, deal.across, vector)
     if columns % team.ranks == 0:
-        return Columns(columns // team.ranks, each, team.ranks)
-    return Columns(1, each, columns) if team.ranks % columns == 0 else None
+        return Columns(columns // team.ranks, each, team.ranks, vector)
+    return Columns(1, each, columns, vector) if team.ranks % columns == 0 else None
 
 
 def is_fixed(variable: Variable, loop: Loop) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from itertools import pairwise
 from math import prod
 from typing import final
@@ -37,6 +38,7 @@ class Sequences:
         self.sources: dict[str, tuple[str, str]] = {}  # arrays, and the rows they begin at, by name
         self.rings: dict[Variable, str] = {}  # the shared memory of those that all threads read
         self.staged: list[tuple[Kept, str]] = []  # the places of following rows there, and the registers they are in
+        self.ahead: set[str] = set()  # names of those whose rows are loaded ahead of their use
 
     def _source(self, s: Sequence, variable: Variable) -> tuple[str, str]:
         """Return the array of a sequence, and the row of step 0 if it is read backwards."""
@@ -52,17 +54,38 @@ class Sequences:
             return False
         return bool(w.space(variable)) and w.is_shared(variable)
 
-    def _is_ahead(self, s: Sequence) -> bool:
+    def choose_ahead(self, sequences: Iterable[Sequence], room: int) -> None:
+        """Choose the sequences whose rows are loaded ahead of their use: small rows first, as each costs one wait.
+
+        Parameters
+        ----------
+        sequences : iterable of Sequence
+            Those of the loop.
+        room : int
+            32-bit registers of a thread for their rows: the one in use, those kept and those on the way.
+        """
+        ahead = self.frame.plan.ahead
+        for s in sorted((s for s in sequences if self._may_be_ahead(s)), key=lambda s: self._registers(s)):
+            rows = max(s.reads) - min(s.reads) + 1 + ahead
+            room -= self._registers(s) * rows
+            if room >= 0:
+                self.ahead.add(s.name)
+
+    def _may_be_ahead(self, s: Sequence) -> bool:
         w = self.w
-        if w.known is None:
-            return not w.space(next(iter(s.reads.values())))
-        v = next(iter(s.reads.values()))
-        registers = max(C_BYTES[w.c_type(v)] // 4, 1) * w.team.slots(w.space(v)) if w.space(v) else 1
-        return registers <= MOST_AHEAD and not any(w.is_shared(v) and w.space(v) for v in s.reads.values())
+        if not s.reads or (w.known is None and w.space(next(iter(s.reads.values())))):
+            return False
+        shared = any(w.is_shared(v) and w.space(v) for v in s.reads.values())
+        return self._registers(s) <= MOST_AHEAD and not shared
+
+    def _registers(self, s: Sequence) -> int:
+        """Return the 32-bit registers of a thread for a row."""
+        w, v = self.w, next(iter(s.reads.values()))
+        return max(C_BYTES[w.c_type(v)] // 4, 1) * max(w.team.slots(w.space(v)), 1)
 
     def enter(self, s: Sequence) -> None:
         """Write what gives a step the rows that it reads, and say where they are."""
-        if self._is_ahead(s):
+        if s.name in self.ahead:
             self._window(s)
             return
         for offset, variable in s.reads.items():
@@ -135,9 +158,9 @@ class Sequences:
         w = self.w
         array, start = self._source(s, variable)
         shape, c_type = w.shape(variable), w.c_type(variable)
-        ring = w.allocate(f"x_{s.name}", c_type, 2 * prod(shape))
-        self.rings[variable] = ring
-        kept = Kept(None, shape, shared=ring, buffer=(ring, 0))
+        storage = w.storage([variable], shape, c_type)
+        self.rings[variable] = w.allocate(f"x_{s.name}", c_type, 2 * prod(storage))
+        kept = self._entry(variable, None, "0", 0)
         lines: list[str] = []
         with self.frame.into(lines):
             group = w.open_group(w.space(variable))
@@ -146,11 +169,11 @@ class Sequences:
         w.lines += ["if (length > 0) {", *(f"    {line}" for line in lines), "}"]
 
     def _staged(self, s: Sequence, offset: int, variable: Variable) -> None:
-        w, ring = self.w, self.rings[variable]
+        w = self.w
         array, start = self._source(s, variable)
         shape, space = w.shape(variable), w.space(variable)
-        size, slots = prod(shape), w.team.slots(space)
-        w.values[variable] = Kept(variable, shape, shared=ring, start=times("(int)(t % 2)", size), buffer=(ring, 1))
+        slots = w.team.slots(space)
+        w.values[variable] = self._entry(variable, variable, "(int)(t % 2)", 1)
         self.frame.where[s.name] = "rows put in shared memory a step ahead of use"
         following = w.names.unique(f"following_{s.name}")
         w.line(f"{w.c_type(variable)} {following}[{slots}];")
@@ -161,8 +184,14 @@ class Sequences:
             text = self.frame.load(array, variable, step_row(start, "t + 1", offset), spread(group.names, shape))
             group.inside.append(f"{following}[{group.slot}] = {text};")
         w.lines += [*(f"    {line}" for line in lines), "}"]
-        entry = Kept(None, shape, shared=ring, start=times("(int)((t + 1) % 2)", size), buffer=(ring, 0))
-        self.staged.append((entry, following))
+        self.staged.append((self._entry(variable, None, "(int)((t + 1) % 2)", 0), following))
+
+    def _entry(self, variable: Variable, key: Hashable, which: str, lag: int) -> Kept:
+        """Return one of the two rows that shared memory has of a sequence; lag 0 is what is put there."""
+        w, ring = self.w, self.rings[variable]
+        shape = w.shape(variable)
+        storage = w.storage([variable], shape, w.c_type(variable))
+        return Kept(key, shape, "", ring, times(which, prod(storage)), (ring, lag), storage)
 
     def publish_following(self) -> None:
         """Write what puts the rows of the next step where all threads find them."""

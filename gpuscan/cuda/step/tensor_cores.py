@@ -255,8 +255,8 @@ def _left(w: Writer, a: Variable, size: Size) -> str:
     at = (*unravel("i", shape[:-1]), "k")
     element = w.read(a, at)
     if isinstance(value, Kept) and value.shared and size.terms % 4 == 0:
-        load = "gpuscan_load_four_from_l2" if w.team.kind == "grid" else "gpuscan_load_vector<float4>"
-        return f"[&](int i, int k) {{ return {load}({value.shared} + ({plus(value.start, flat(at, shape))})); }}"
+        load = "gpuscan_load_vector_from_l2<float4>" if w.team.kind == "grid" else "gpuscan_load_vector<float4>"
+        return f"[&](int i, int k) {{ return {load}({value.shared} + ({value.place(at)})); }}"
     return f"[&](int i, int r) {{ return gs::four<{size.terms}>(r, [&](int k) {{ return {element}; }}); }}"
 
 

@@ -113,6 +113,8 @@ class Kept(Value):
         The array where any thread finds any element; empty if there is none.
     start : str
         Where it begins there.
+    storage : tuple of int
+        The shape in which it lies there, if not its own.
     buffer : tuple or None
         What `shared` is called where barriers are decided about.
     group : Group or None
@@ -127,8 +129,17 @@ class Kept(Value):
     shared: str = ""
     start: str = "0"
     buffer: Buffer | None = None
+    storage: tuple[int, ...] = ()
     group: Group | None = None
     element: str = ""
+
+    def place(self, at: Position) -> str:
+        """Return where in `shared` an element is."""
+        return plus(self.start, self.number(at))
+
+    def number(self, at: Position) -> str:
+        """Return how far behind the value's beginning there an element is."""
+        return flat(at, self.storage or self.shape)
 
     def read(self, w: Writer, at: Position) -> str:
         beside = w.is_beside(self.shape, at)
@@ -143,10 +154,9 @@ class Kept(Value):
         w.noted.shared.add(self.key)
         if self.buffer is not None:
             w.touched_reads.add(self.buffer)
-        number = flat(at, self.shape)
         if self.shared and w.team.kind == "grid" and w.group is not None and w.group.extent and not w.outside:
             # Every element of a sum reads it: once from where all SMs meet, then from the block's own copy.
             copy = w.block_copy(self.shared, self.start, prod(self.shape))
             if copy is not None:
-                return f"({w.shared_types[copy]}){copy}[{number}]"
-        return w.shared_element(self.shared, plus(self.start, number))
+                return f"({w.shared_types[copy]}){copy}[{self.number(at)}]"
+        return w.shared_element(self.shared, self.place(at))

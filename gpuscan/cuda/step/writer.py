@@ -18,11 +18,12 @@ from gpuscan.cuda.expressions import STATE_TYPE, literal, state_literal
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.names import Names
 from gpuscan.cuda.reports import Failure
-from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group
+from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group, terms_at_once
 from gpuscan.cuda.step.hazards import Buffer, Pending
 from gpuscan.cuda.step.lanes import Lanes
-from gpuscan.cuda.step.memory import Region
-from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
+from gpuscan.cuda.step.memory import Region, padded
+from gpuscan.cuda.step.positions import Position, plus, spread, times
+from gpuscan.cuda.step.resident import registers_for_weights
 from gpuscan.cuda.step.team import Team, space_of
 from gpuscan.cuda.step.values import Combined, InDeviceMemory, Kept, NotBesideError, Text, Value
 from gpuscan.graph import Apply, Constant, Variable
@@ -35,10 +36,11 @@ class RefusalError(Exception):
 
 @dataclass
 class Notes:
-    """How values turned out to be read: by the threads that have the elements, or by any."""
+    """How values turned out to be read: by the threads that have the elements, by any, or as whole arrays."""
 
     own: set[Hashable] = field(default_factory=set)
     shared: set[Hashable] = field(default_factory=set)
+    whole: set[Hashable] = field(default_factory=set)
 
 
 @final
@@ -221,11 +223,11 @@ class Writer:
 
     # ---- groups ----
 
-    def open_group(self, space: tuple[int, ...], extent: int = 0) -> Group:
+    def open_group(self, space: tuple[int, ...], extent: int = 0, vector: int = 1) -> Group:
         """Return the open group if it loops over `space`, else a new one."""
-        if self.group is None or self.group.key != (space, extent):
+        if self.group is None or self.group.key != (space, extent, vector):
             self.close_group()
-            self.group = new_group(space, extent, self.team)
+            self.group = new_group(space, extent, self.team, vector)
         return self.group
 
     def close_group(self) -> None:
@@ -247,11 +249,14 @@ class Writer:
         """Yield the loops of a group that sums: terms outermost, so that what elements share is read once."""
         team, parts = self.team, self.team.parts
         terms = -(-group.extent // parts)
-        inside = list(each(group, team, group.inside, summing=True))
         slots = team.sums(group.space)
         whole = group.unrolled or terms * slots <= UNROLLED
-        unroll = terms if whole else 8 if slots <= UNROLLED else 1
-        yield f"#pragma unroll {unroll}"
+        unroll = terms if whole else min(MOST_TERMS_UNROLLED, max(MOST_UNDER_WAY // slots, 1))
+        yield f"#pragma unroll {-(-unroll // group.vector)}"
+        if group.vector > 1:
+            yield from self._vectors_of_terms(group, terms // group.vector)
+            return
+        inside = each(group, team, group.inside, summing=True)
         if parts == 1:
             yield f"for (int r = 0; r < {group.extent}; ++r) {{"
             if group.numbered:
@@ -264,12 +269,22 @@ class Writer:
         yield from (f"    {line}" for line in inside)
         yield "}"
 
-    def within(self, space: tuple[int, ...], write: Callable[[Group], None], extent: int = 0) -> None:
+    def _vectors_of_terms(self, group: Group, vectors: int) -> Iterator[str]:
+        """Yield the loop over the terms of a part where neighbouring ones are its own: one load brings all of them."""
+        size, parts = group.vector, self.team.parts
+        first = plus(f"rv * {size * parts}", f"team.part * {size}" if parts > 1 else "0")
+        terms = ["#pragma unroll", f"for (int ri = 0; ri < {size}; ++ri) {{", f"    int const r = {first} + ri;"]
+        terms += [*(f"    {line}" for line in group.inside), "}"]
+        yield f"for (int rv = 0; rv < {vectors}; ++rv) {{"
+        yield from (f"    {line}" for line in each(group, self.team, terms, summing=True))
+        yield "}"
+
+    def within(self, space: tuple[int, ...], write: Callable[[Group], None], extent: int = 0, vector: int = 1) -> None:
         """Have `write` add statements to a group over `space`, to the open one if it can be that."""
-        for group in (self.open_group(space, extent), None):
+        for group in (self.open_group(space, extent, vector), None):
             if group is None:
                 self.close_group()
-                group = self.open_group(space, extent)
+                group = self.open_group(space, extent, vector)
             self.touched_reads = set()
             try:
                 write(group)
@@ -361,7 +376,7 @@ class Writer:
         """Return the statement that gives other threads the element at hand, `text`."""
         assert kept.buffer is not None
         group.writes.add(kept.buffer)
-        place = plus(kept.start, flat(spread(group.names, kept.shape), kept.shape))
+        place = kept.place(spread(group.names, kept.shape))
         return f"{self.writing()}{self.shared_store(kept.shared, place, text)}"
 
     def shared_element(self, array: str, place: str) -> str:
@@ -384,8 +399,14 @@ class Writer:
 
     def share(self, kept: Kept, name: str, c_type: str) -> None:
         """Give a value shared memory."""
-        kept.shared = self.allocate(name, c_type, max(prod(kept.shape), 1))
+        kept.storage = self.storage([kept.key], kept.shape, c_type)
+        kept.shared = self.allocate(name, c_type, max(prod(kept.storage), 1))
         kept.buffer = (kept.shared, 0)
+
+    def storage(self, keys: Collection[Hashable], shape: tuple[int, ...], c_type: str) -> tuple[int, ...]:
+        """Return the shape in which a value, known by `keys`, lies in the memory that the team shares."""
+        whole = self.known is not None and any(key in self.known.whole for key in keys)
+        return shape if whole or self.team.kind in ("thread", "grid") else padded(shape, C_BYTES[c_type])
 
     def allocate(self, name: str, c_type: str, count: int) -> str:
         """Return the name of a new array that the team shares."""
@@ -434,9 +455,7 @@ class Writer:
             copy = self.copies[array, start] = self.names.unique(f"{array}_here")
             self.shared_types[copy] = c_type
             self.shared_arrays[copy] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {copy}, {begin}, {count});"
-        element = f"__ldcg(&{array}[{plus(start, 'i')}])"
-        loop = f"for (int i = threadIdx.x; i < {count}; i += {self.team.block}) {copy}[i] = {element};"
-        self.group.copies[copy] = loop
+        self.group.copies[copy] = f"gs::copy_from_l2<{count}, {self.team.block}>({plus(array, start)}, {copy});"
         return copy
 
     def like(self, key: Hashable, variable: Variable, dtype: str) -> Variable:
@@ -489,12 +508,20 @@ class Writer:
                 group.publish.append(self.publish(kept, group, f"{kept.own}[{group.slot}]"))
             self.values[variable] = kept
 
-        self.within(space, write, extent)
+        self.within(space, write, extent, terms_at_once(self.team, space, extent, C_BYTES[c_type]))
+
+    def _combines_together(self, slots: int) -> bool:
+        """Whether threads that share sums combine them together: there are enough of them, and registers for it."""
+        free = registers_for_weights(self.team, self.busy_registers) - self.resident_registers
+        return self.team.parts > 2 and FEWEST_TOGETHER <= slots <= UNROLLED and free >= FEWEST_TOGETHER
 
     def _combined(self, sums: str, c_type: str, space: tuple[int, ...], operation: str, group: Group) -> str:
         """Have the threads of a rank combine their shares of its sums; return where each has its own elements."""
         team, slots = self.team, max(self.team.slots(space), 1)
         if team.parts == 1:
+            return sums
+        if not team.divides(space) and self._combines_together(slots):
+            group.after.append(f"gs::across_each<gs::{operation}, {team.parts}, {slots}>({sums});")
             return sums
         unroll = ["#pragma unroll"] if slots <= UNROLLED else []
         own, combine = sums, f"team.template parts_all<gs::{operation}>({sums}[k])"
@@ -588,6 +615,16 @@ class Writer:
             strides.append(text if shape[axis] != 1 else "0")
         return InDeviceMemory(array, plus(row, lane), tuple(strides), shape, key)
 
+
+MOST_TERMS_UNROLLED = 8
+"""Terms up to which sums are unrolled that are not written out: enough loads are under way at once."""
+
+MOST_UNDER_WAY = 128
+"""Terms of all of a thread's sums up to which they are unrolled: each may hold a register while it is loaded."""
+
+FEWEST_TOGETHER = 8
+"""Sums from which on the threads that share them combine them together, and registers that this takes: of fewer sums
+more shuffles, which do not wait for each other, are done sooner than more turns."""
 
 MOST_OWN = 64
 """32-bit registers of a value up to which a thread of a larger team keeps its elements there."""
