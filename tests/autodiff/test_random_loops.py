@@ -9,19 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 import gpuscan as gs
 import gpuscan.tensor as gt
 from tests.autodiff.check import dot, random_like
+from tests.on_teams import TEAMS, check_on
 from tests.oracle import as_graph, is_fresh, run_loop
-from tests.random_loops import INTEGERS, LOOPS, Output, RandomLoop, Value, arguments, combine, fit
+from tests.random_loops import INTEGERS, LOOPS, Output, RandomLoop, Value, arguments, combine, fit, running_sum
 
 OPTIONS: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
     "print_blob": True,
 }
+
+
+FEWEST = {"prefix": 15, "thread": 30, "warp": 30, "block": 30, "grid": 30, "host": 30}
+"""Of the loops of the gradients below, how many each team carries at least."""
 
 
 # ---- loops whose derivatives are of ordinary size ----
@@ -53,7 +58,7 @@ def mean(value: Any, rank: int) -> Any:
 
 def gently(output: Output, own: list[Any], values: list[Any]) -> Any:
     """Return an output of a step, of about the size of what it is made of, so that gradients do not explode."""
-    if output.value.dtype in INTEGERS:
+    if output.value.dtype in INTEGERS or not output.bounded:
         return combine(output, own, values)
     weights = [w or 1 for w in output.weights]
     terms = [mean(v, output.value.rank) * (0.3 * w) for v, w in zip(values, weights, strict=False) if w > -2]
@@ -161,13 +166,12 @@ class Drawn:
             next(rest) if v.dtype == "float64" else value for v, value in zip(self.inputs, self.values, strict=True)
         ]
 
-    def function(self, outputs: Sequence[gs.Variable], device: str = "cpu") -> gs.Function:
-        return gs.function(self.inputs, list(outputs), device=device, on_unused_input="ignore")
+    def function(self, outputs: Sequence[gs.Variable]) -> gs.Function:
+        return gs.function(self.inputs, list(outputs), device="cpu", on_unused_input="ignore")
 
 
 def draw(loop: RandomLoop) -> Drawn | None:
-    """Return the gentle form of a loop with its cost; None if its outputs are all integers."""
-    loop = gentle(loop)
+    """Return a gentle loop with its cost; None if its outputs are all integers."""
     given = arguments(loop)
     arrays = {key: value for key, value in given.items() if key not in ("fn", "captured", "read")}
     run = run_loop(steps_of(loop, RandomLoop.inside)(*given["captured"]), **arrays)
@@ -209,18 +213,16 @@ def same(found: Sequence[Any], expected: Sequence[Any], of: Sequence[Any], rtol:
 # ---- first derivatives ----
 
 
-def check_gradients(loop: RandomLoop, device: str) -> None:
-    if (drawn := draw(loop)) is None:
+def check_gradients(loop: RandomLoop) -> None:
+    if (drawn := draw(gentle(loop))) is None:
         return
     wrt = drawn.wrt
     gradients = gs.grad(drawn.cost, wrt, disconnected_inputs="ignore")
-    f = drawn.function([drawn.cost, *gradients], device)
+    f = drawn.function([drawn.cost, *gradients])
     value, *found = f(*drawn.values)
     if drawn.unrolled is not None:
         flat = [drawn.unrolled, *gs.grad(drawn.unrolled, wrt, disconnected_inputs="ignore")]
         same([value, *found], drawn.function(flat)(*drawn.values), [value, *drawn.points])
-    if device != "cpu":
-        return
     rng = np.random.default_rng(0)
     # By each alone: an error in one must not drown in the others.
     for i, (point, g) in enumerate(zip(drawn.points, found, strict=True)):
@@ -238,13 +240,24 @@ def check_gradients(loop: RandomLoop, device: str) -> None:
 @settings(max_examples=200, **OPTIONS)
 @given(LOOPS)
 def test_gradients_on_the_cpu(loop: RandomLoop) -> None:
-    check_gradients(loop, "cpu")
+    check_gradients(loop)
 
 
-@settings(max_examples=30, **OPTIONS)
-@given(LOOPS)
-def test_gradients_on_the_emulator(loop: RandomLoop) -> None:
-    check_gradients(loop, "emulator")
+@pytest.mark.parametrize("team", TEAMS)
+def test_gradients_on_every_team(team: str) -> None:
+    carried = []
+
+    # As in tests/loop.
+    @settings(max_examples=20, derandomize=True, phases=[Phase.explicit, Phase.generate], **OPTIONS)
+    @given(LOOPS)
+    def check(loop: RandomLoop) -> None:
+        loop = gentle(loop)
+        if (drawn := draw(running_sum(loop) if team == "prefix" else loop)) is not None:
+            gradients = gs.grad(drawn.cost, drawn.wrt, disconnected_inputs="ignore")
+            carried.append(check_on(team, drawn.inputs, [drawn.cost, *gradients], drawn.values))
+
+    check()
+    assert sum(carried) >= FEWEST[team]
 
 
 @settings(max_examples=40, **OPTIONS)
@@ -252,7 +265,7 @@ def test_gradients_on_the_emulator(loop: RandomLoop) -> None:
 def test_gradients_in_segments(loop: RandomLoop) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gs, "scan", partial(gs.scan, checkpoint=2))
-        check_gradients(loop, "cpu")
+        check_gradients(loop)
 
 
 # ---- second derivatives ----
@@ -262,7 +275,7 @@ def test_gradients_in_segments(loop: RandomLoop) -> None:
 @given(LOOPS)
 def test_second_derivatives(loop: RandomLoop) -> None:
     """Reverse over reverse, forward over reverse and, of the gradient, finite differences."""
-    if (drawn := draw(loop)) is None:
+    if (drawn := draw(gentle(loop))) is None:
         return
     rng = np.random.default_rng(loop.seed)
     wrt = drawn.wrt
