@@ -237,7 +237,7 @@ def check_gradients(loop: RandomLoop) -> None:
             np.testing.assert_allclose(dot([g], [direction]), expected, rtol=1e-5, atol=1e-6)
 
 
-@settings(max_examples=200, **OPTIONS)
+@settings(max_examples=120, **OPTIONS)
 @given(LOOPS)
 def test_gradients_on_the_cpu(loop: RandomLoop) -> None:
     check_gradients(loop)
@@ -271,7 +271,7 @@ def test_gradients_in_segments(loop: RandomLoop) -> None:
 # ---- second derivatives ----
 
 
-@settings(max_examples=50, **OPTIONS)
+@settings(max_examples=30, **OPTIONS)
 @given(LOOPS)
 def test_second_derivatives(loop: RandomLoop) -> None:
     """Reverse over reverse, forward over reverse and, of the gradient, finite differences."""
