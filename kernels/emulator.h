@@ -1,6 +1,8 @@
 // Lets a host C++ compiler build the very text that NVRTC compiles, and checks what a GPU does not say:
 //
-//     c++ -x c++ -std=c++17 -DGPUSCAN_EMULATOR -include emulator.h ...
+//     c++ -x c++ -std=c++17 -DGPUSCAN_EMULATOR -include emulator.h ... emulator.o
+//
+// Here is what the text of a kernel is compiled against; what need not be compiled for each of them is in emulator.cc.
 //
 // Arrays know their bounds, shared arrays also know which elements were written and by whom, and a barrier knows which
 // threads came to it. The first check that fails ends the launch with a message; the process goes on.
@@ -14,11 +16,6 @@
 // is a stand-in that a template cannot look through, so read it into a variable of its own type (`float x = tile[i];`,
 // not `auto`) before calling a template or naming a member; inline PTX stands under #ifndef GPUSCAN_EMULATOR.
 #pragma once
-
-#undef _FORTIFY_SOURCE  // its longjmp takes a jump to another stack for a mistake and aborts
-#include <setjmp.h>
-#include <sys/mman.h>
-#include <ucontext.h>
 
 // --------------------------------------------------------------------------------------------------- CUDA's qualifiers
 
@@ -81,11 +78,7 @@ enum Wait : unsigned char { UNSTARTED, RUNNING, LEFT, PAUSED, BARRIER, SYNCWARP,
 
 constexpr int WIDEST = 16;  // bytes that one thread hands to another at once, or polls
 
-struct Fiber {  // at the upper end of its own stack
-    jmp_buf context;
-    Fiber* next;
-    unsigned long long* canary;  // at the lower end
-};
+struct Fiber;
 
 struct Thread {
     uint3 index;
@@ -101,20 +94,6 @@ struct Thread {
     // The last word that it polled.
     const void* polled;
     unsigned char polled_value[WIDEST];
-};
-
-struct Queue {
-    Thread *first = nullptr, *last = nullptr;
-    void add(Thread* thread) {
-        thread->next = nullptr;
-        (first ? last->next : first) = thread;
-        last = thread;
-    }
-    Thread* take() {
-        Thread* thread = first;
-        if (thread) first = thread->next;
-        return thread;
-    }
 };
 
 // When one thread last touched an element of shared memory. Epochs count barriers: two touches in the same epoch of
@@ -152,361 +131,51 @@ struct Block {
     unsigned long long shared_used;
 };
 
-using Body = void (*)(void** arguments, const long long* counts);
-
-struct Launch {
+struct Shape {  // of a launch
     uint3 grid, block;
     unsigned long long shared_bytes;
-    bool cooperative;
-    Body body;
-    void** arguments;
-    const long long* counts;
-    char* message;
-    unsigned long long message_size, message_used;
-    bool failed;
-
-    jmp_buf host;  // where an error goes, and the end of all fibers
-    struct Region* regions;
-    Block* blocks;  // those alive
-    int n_blocks, unstarted_block, unstarted_thread;
-    Queue ready, polling;
-    Fiber *idle, *fiber;  // fibers with no thread to run; the one being entered
-    char* stacks;
-    int stacks_left;
-    unsigned long long alive, quiet;  // threads begun and not ended; pauses since something last changed
 };
 
-static thread_local Launch* launch;
-static thread_local Thread* self;
+// Not thread_local, for which every use would ask first whether it is to be initialised.
+extern __thread Thread* self;
+extern __thread const Shape* shape;
 
 #define threadIdx (gpuscan_emulator::self->index)
 #define blockIdx (gpuscan_emulator::self->block->index)
-#define blockDim (gpuscan_emulator::launch->block)
-#define gridDim (gpuscan_emulator::launch->grid)
+#define blockDim (gpuscan_emulator::shape->block)
+#define gridDim (gpuscan_emulator::shape->grid)
 
-// ------------------------------------------------------------------------------------------------------------ messages
-
-__attribute__((format(printf, 1, 2), cold, noinline)) static void say(const char* format, ...) {
-    Launch& l = *launch;
-    if (l.message_used >= l.message_size) return;
-    __builtin_va_list values;
-    __builtin_va_start(values, format);
-    int length = __builtin_vsnprintf(l.message + l.message_used, l.message_size - l.message_used, format, values);
-    __builtin_va_end(values);
-    if (length > 0) l.message_used += length;
-}
-
-static void say_index(const char* what, const uint3& i) { say("%s (%u, %u, %u)", what, i.x, i.y, i.z); }
-
-static void say_where(const Where& where) {
-    const char* name = __builtin_strrchr(where.file, '/');
-    say("%s:%d", name ? name + 1 : where.file, where.line);
-}
-
-static void say_thread(const Thread& thread) {
-    say_index("thread", thread.index);
-    say_index(" of block", thread.block->index);
-}
-
-// Jumps out of the fiber, whose stack is given up as it is: kernels own nothing that wants destroying.
-[[noreturn]] static void stop() {
-    launch->failed = true;
-    _longjmp(launch->host, 1);
-}
-
-// Ends the launch; what was said so far is the message.
-[[noreturn]] __attribute__((cold, noinline)) static void stop_at(const Where& where) {
-    say("; at ");
-    say_where(where);
-    say(", ");
-    say_thread(*self);
-    stop();
-}
-
-static const char* wait_name(Wait wait) {
-    switch (wait) {
-        case UNSTARTED: return "not begun";
-        case RUNNING: return "run";
-        case LEFT: return "left the kernel";
-        case PAUSED: return "poll at ";
-        case BARRIER: return "wait at the barrier ";
-        case SYNCWARP: return "wait at __syncwarp ";
-        case SHUFFLE: return "wait at the shuffle ";
-        case BALLOT: return "wait at the vote ";
-    }
-    return "";
-}
-
-// "31 wait at the barrier loop.cu:14 (first: thread (0, 0, 0)); 1 left the kernel (first: thread (5, 0, 0))"
-static void say_waits(const Block& block) {
-    const Thread* groups[8];
-    int counts[8], n = 0;
-    for (int t = 0; t < block.size; ++t) {
-        const Thread& thread = block.threads[t];
-        bool placed = thread.wait >= PAUSED;
-        int g = 0;
-        while (g < n && !(groups[g]->wait == thread.wait && (!placed || groups[g]->where == thread.where))) ++g;
-        if (g == 8) continue;
-        if (g == n) groups[n++] = &thread, counts[g] = 0;
-        ++counts[g];
-    }
-    for (int g = 0; g < n; ++g) {
-        const Thread& first = *groups[g];
-        say("%s%d %s", g ? "; " : "", counts[g], wait_name(first.wait));
-        if (first.wait >= PAUSED) say_where(first.where);
-        if (first.wait >= SYNCWARP) say(" with mask 0x%08x", first.mask);
-        say_index(" (first: thread", first.index);
-        say(")");
-    }
-}
-
-[[noreturn]] __attribute__((cold, noinline)) static void stop_divergent(const Block& block) {
-    say_index("not every thread of block", block.index);
-    say(" reaches the same barrier: of %d threads, ", block.size);
-    say_waits(block);
-    stop();
-}
-
-// No thread can go on, or all that can only poll.
-[[noreturn]] __attribute__((cold, noinline)) static void stop_stuck() {
-    Launch& l = *launch;
-    for (int b = 0; b < l.n_blocks; ++b) {
-        const Block& block = l.blocks[b];
-        if (block.left == block.size) continue;
-        say_index("the kernel is stuck, every thread waits for another: in block", block.index);
-        say(" of %d threads, ", block.size);
-        say_waits(block);
-        if (l.n_blocks == 1 && l.grid.x * l.grid.y * l.grid.z > 1)
-            say(". The launch is not cooperative, so later blocks begin only when this one has ended");
-        stop();
-    }
-    stop();
-}
-
-// -------------------------------------------------------------------------------------------------------------- fibers
-
-constexpr unsigned long long STACK_BYTES = 256 * 1024, CANARY = 0x5ca1ab1e0ddba11;
-constexpr int STACKS_AT_ONCE = 16;
-
-struct Region {  // memory of a launch; what it is used for comes behind
-    alignas(64) Region* next;
-    unsigned long long bytes;
-};
-
-// Zeroed pages, which cost nothing until they are touched.
-static void* reserve(unsigned long long bytes) {
-    bytes += sizeof(Region);
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        say("the emulator cannot reserve %llu bytes of memory for this launch", bytes);
-        stop();
-    }
-#ifdef MADV_NOHUGEPAGE
-    madvise(memory, bytes, MADV_NOHUGEPAGE);  // a huge page would make untouched parts of every stack real
-#endif
-    Region* region = static_cast<Region*>(memory);
-    *region = {launch->regions, bytes};
-    launch->regions = region;
-    return region + 1;
-}
-
-static Fiber* make_fiber() {
-    Launch& l = *launch;
-    if (!l.stacks_left) {
-        // Shifted, so that one stack's upper end, which every thread uses, and the next one's canary are on one page:
-        // pages are most of what a fiber costs.
-        l.stacks = static_cast<char*>(reserve(STACK_BYTES * STACKS_AT_ONCE + 4096)) + 3072;
-        l.stacks_left = STACKS_AT_ONCE;
-    }
-    char* low = l.stacks + --l.stacks_left * STACK_BYTES;
-    Fiber* fiber = reinterpret_cast<Fiber*>(low + STACK_BYTES - (sizeof(Fiber) + 63) / 64 * 64);
-    fiber->canary = reinterpret_cast<unsigned long long*>(low);
-    *fiber->canary = CANARY;
-    return fiber;
-}
-
-[[noreturn]] static void work();
-
-// Only the first entry goes through ucontext; later ones jump, which takes no system call.
-[[noreturn]] static void enter_new(Fiber* fiber) {
-    ucontext_t context;
-    getcontext(&context);
-    context.uc_stack.ss_sp = fiber->canary + 1;
-    context.uc_stack.ss_size = reinterpret_cast<char*>(fiber) - reinterpret_cast<char*>(fiber->canary + 1);
-    context.uc_link = nullptr;
-    makecontext(&context, work, 0);
-    launch->fiber = fiber;
-    setcontext(&context);
-    __builtin_unreachable();
-}
-
-static bool any_unstarted() { return launch->unstarted_block < launch->n_blocks; }
-
-static Thread* take_unstarted() {
-    Launch& l = *launch;
-    Block& block = l.blocks[l.unstarted_block];
-    Thread* thread = &block.threads[l.unstarted_thread];
-    if (++l.unstarted_thread == block.size) l.unstarted_thread = 0, ++l.unstarted_block;
-    return thread;
-}
-
-// Goes on with whatever can run: threads whose wait is over, then new ones, then those that poll.
-[[noreturn]] static void run_next() {
-    Launch& l = *launch;
-    Thread* thread = l.ready.take();
-    if (!thread && any_unstarted()) {
-        Fiber* fiber = l.idle;
-        if (!fiber) enter_new(make_fiber());
-        l.idle = fiber->next;
-        _longjmp(fiber->context, 1);
-    }
-    if (!thread) thread = l.polling.take();
-    if (!thread) _longjmp(l.host, 1);
-    self = thread;
-    _longjmp(thread->fiber->context, 1);
-}
-
-static void check_stack(const Fiber* fiber) {
-    if (__builtin_expect(*fiber->canary == CANARY, 1)) return;
-    say("the kernel needs a larger stack than the emulator's %llu bytes; ", STACK_BYTES);
-    say_thread(*self);
-    stop();
-}
-
-// Apart from its callers, so that none of their variables lives across the second return of _setjmp.
-__attribute__((noinline)) static void suspend(Fiber* fiber) {
-    check_stack(fiber);
-    if (_setjmp(fiber->context) == 0) run_next();
-}
+// Lets the others go on, because this thread polls.
+void pause(const Where& where);
 
 // Something changed that another thread may be polling for.
-static void progress() { launch->quiet = 0; }
-
-static void leave();
-
-// What a fiber does: it runs one thread after another, so that threads that never wait share one stack.
-[[noreturn]] static void work() {
-    Fiber* fiber = launch->fiber;
-    for (;;) {
-        Thread* thread = self = take_unstarted();
-        thread->fiber = fiber;
-        thread->wait = RUNNING;
-        thread->polled = nullptr;
-        ++launch->alive;
-        launch->body(launch->arguments, launch->counts);
-        check_stack(fiber);
-        leave();
-        if (!launch->ready.first && any_unstarted()) continue;
-        fiber->next = launch->idle;
-        launch->idle = fiber;
-        suspend(fiber);
-    }
-}
-
-static void pause(const Where& where) {
-    constexpr unsigned long long ROUNDS = 2000;  // of nothing but polling
-    Launch& l = *launch;
-    self->wait = PAUSED;
-    self->where = where;
-    if (++l.quiet > ROUNDS * l.alive && !l.ready.first && !any_unstarted()) stop_stuck();
-    l.polling.add(self);
-    suspend(self->fiber);
-    self->wait = RUNNING;
-}
-
-// ------------------------------------------------------------------------------------------------------------ barriers
+void progress();
 
 // Waits for the whole block; returns how many of its threads voted.
-static int barrier(int vote, const Where& where) {
-    Block& block = *self->block;
-    if (!block.waiting) block.where = where, block.mixed = false;
-    block.mixed |= !(where == block.where);
-    block.votes += vote;
-    self->wait = BARRIER;
-    self->where = where;
-    if (++block.waiting + block.left < block.size) {
-        suspend(self->fiber);
-        return block.tally;
-    }
-    if (block.mixed || block.left) stop_divergent(block);
-    block.waiting = 0;
-    block.tally = block.votes;
-    block.votes = 0;
-    ++block.epoch;
-    for (int t = 0; t < block.size; ++t) {
-        block.threads[t].wait = RUNNING;
-        if (&block.threads[t] != self) launch->ready.add(&block.threads[t]);
-    }
-    return block.tally;
-}
-
-static void hand_over(Thread& thread, Thread* warp, unsigned present) {
-    if (!(present >> thread.source & 1)) {
-        self = &thread;
-        say("a shuffle reads lane %d, which does not take part (mask 0x%08x, lanes present 0x%08x)", thread.source,
-            thread.mask, present);
-        stop_at(thread.where);
-    }
-    __builtin_memcpy(thread.received, warp[thread.source].given, WIDEST);
-}
-
-// Ends the wait of a warp's lanes if all that `mask` names, and that have not left the kernel, came to it.
-static bool settle(Block& block, int first, Wait wait, unsigned mask) {
-    Thread* warp = block.threads + first;
-    int lanes = block.size - first < warpSize ? block.size - first : warpSize;
-    unsigned present = 0, ballot = 0;
-    for (int lane = lanes - 1; lane >= 0; --lane) {  // the last comes last, so that most calls end here
-        if (!(mask >> lane & 1) || warp[lane].wait == LEFT) continue;
-        if (warp[lane].wait != wait || warp[lane].mask != mask) return false;
-        present |= 1u << lane;
-        ballot |= unsigned(wait == BALLOT && warp[lane].source) << lane;
-    }
-    if (wait == SYNCWARP) ++block.warp_epochs[first / warpSize];
-    for (int lane = 0; lane < lanes; ++lane) {
-        Thread& thread = warp[lane];
-        if (!(present >> lane & 1)) continue;
-        if (wait == SHUFFLE) hand_over(thread, warp, present);
-        thread.present = present;
-        thread.ballot = ballot;
-        thread.wait = RUNNING;
-        --block.warp_waiting;
-        if (&thread != self) launch->ready.add(&thread);
-    }
-    return true;
-}
-
-static int linear_index(const Thread& thread) { return &thread - thread.block->threads; }
-static int lane_index(const Thread& thread) { return linear_index(thread) % warpSize; }
+int barrier(int vote, const Where& where);
 
 // Waits for the lanes of `mask`.
-static void gather(Wait wait, unsigned mask, const Where& where) {
-    Block& block = *self->block;
-    int lane = lane_index(*self);
-    if (!(mask >> lane & 1)) {
-        say("lane %d calls a warp operation whose mask 0x%08x does not name it", lane, mask);
-        stop_at(where);
-    }
-    self->wait = wait;
-    self->where = where;
-    self->mask = mask;
-    ++block.warp_waiting;
-    if (!settle(block, linear_index(*self) - lane, wait, mask)) suspend(self->fiber);
-}
+void gather(Wait wait, unsigned mask, const Where& where);
+unsigned vote(unsigned mask, bool predicate, const Where& where);
 
-// The thread's end, which others may have been waiting for, or now wait for in vain.
-static void leave() {
-    Block& block = *self->block;
-    self->wait = LEFT;
-    --launch->alive;
-    progress();
-    if (++block.left + block.waiting == block.size && block.waiting) stop_divergent(block);
-    if (!block.warp_waiting) return;
-    int lane = lane_index(*self), first = linear_index(*self) - lane;
-    for (int t = first; t < block.size && t < first + warpSize; ++t) {
-        Thread& other = block.threads[t];
-        if (other.wait >= SYNCWARP && other.mask >> lane & 1) settle(block, first, other.wait, other.mask);
-    }
-}
+inline int linear_index(const Thread& thread) { return &thread - thread.block->threads; }
+inline int lane_index(const Thread& thread) { return linear_index(thread) % warpSize; }
+
+// Kernels order touches of shared memory by words that they poll, and by fences; which touches is not looked into.
+void fence();
+
+// Whether this thread looked at the same word before and found the same value: it polls.
+bool seen_before(const void* place, const void* value, unsigned long long bytes);
+
+// Each ends the launch with a message.
+#define GPUSCAN_STOP [[noreturn]] __attribute__((cold)) void
+GPUSCAN_STOP stop_saying(const char* message, const Where& where);
+GPUSCAN_STOP stop_out_of_bounds(
+    const char* kind, const char* name, long long index, long long shift, long long count, const char* file, int line);
+GPUSCAN_STOP stop_misaligned(const char* name, long long index, int bytes, const Where& where);
+GPUSCAN_STOP stop_not_a_multiple(long long number, int of, const Where& where);
+GPUSCAN_STOP stop_unwritten(const char* name, long long index, const Where& where);
+#undef GPUSCAN_STOP
 
 // -------------------------------------------------------------------------------------------------------------- arrays
 
@@ -524,25 +193,6 @@ struct Index {
 
 // How a word of memory is used.
 enum Access { READ, WRITE, READ_WRITE };
-
-[[noreturn]] __attribute__((cold, noinline)) static void stop_out_of_bounds(
-    const char* kind, const char* name, long long index, long long shift, long long count, const char* file, int line) {
-    say("index %lld is out of bounds of the %s '%s', which has %lld elements", index, kind, name, count);
-    if (shift) say(" (index %lld after a shift by %lld)", index - shift, shift);
-    stop_at({file, line});
-}
-
-[[noreturn]] __attribute__((cold, noinline)) static void stop_misaligned(
-    const char* name, long long index, int bytes, const Where& where) {
-    say("a vector of %d bytes at index %lld of '%s' does not lie on a multiple of its size", bytes, index, name);
-    stop_at(where);
-}
-
-[[noreturn]] __attribute__((cold, noinline)) static void stop_not_a_multiple(
-    long long number, int of, const Where& where) {
-    say("%lld is no multiple of %d, which the kernel relies on", number, of);
-    stop_at(where);
-}
 
 }  // namespace gpuscan_emulator
 
@@ -581,51 +231,18 @@ namespace gpuscan_emulator {
 
 // ------------------------------------------------------------------------------------------------------- shared memory
 
-constexpr unsigned long long STATIC_SHARED_BYTES = 48 * 1024;  // CUDA's limit for arrays of fixed size
+// Notes that this thread touches an element, whose order among the touches of others must be certain.
+void note_read(Touches& touches, const char* name, long long index, const Where& where, bool atomic);
+void note_write(Touches& touches, const char* name, long long index, const Where& where, bool atomic);
 
-static unsigned warp_epoch(const Thread& thread) {
-    return thread.block->warp_epochs[linear_index(thread) / warpSize];
-}
+// Where in the block's shared memory an array of fixed size begins: the same declaration is the same memory for every
+// thread.
+unsigned long long static_offset(
+    const void* site, unsigned long long bytes, const char* name, const Where& where);
 
-// Whether nothing orders an earlier touch and one that this thread makes now.
-static bool races(const Touch& earlier) {
-    int me = linear_index(*self);
-    return earlier.epoch == self->block->epoch && earlier.thread != me &&
-           (earlier.thread / warpSize != me / warpSize || earlier.warp_epoch == warp_epoch(*self));
-}
-
-[[noreturn]] __attribute__((cold, noinline)) static void stop_race(
-    const char* name, long long index, const char* now, const char* before, const Touch& touch, const Where& where) {
-    say("element %lld of the shared array '%s' is %s by one thread and %s by another", index, name, now, before);
-    say_index(", thread", self->block->threads[touch.thread].index);
-    say(" at line %d, with no barrier between them", touch.line);
-    stop_at(where);
-}
-
-static Touch touch_now(const Where& where, bool atomic) {
-    return {self->block->epoch, warp_epoch(*self), linear_index(*self), where.line, atomic};
-}
-
-static void note_read(Touches& touches, const char* name, long long index, const Where& where, bool atomic) {
-    if (races(touches.write) && !(atomic && touches.write.atomic))
-        stop_race(name, index, "read", "written", touches.write, where);
-    if (touches.reads[0].thread != linear_index(*self)) touches.reads[1] = touches.reads[0];
-    touches.reads[0] = touch_now(where, atomic);
-}
-
-static void note_write(Touches& touches, const char* name, long long index, const Where& where, bool atomic) {
-    if (races(touches.write) && !(atomic && touches.write.atomic))
-        stop_race(name, index, "written", "written", touches.write, where);
-    for (const Touch& read : touches.reads)
-        if (races(read) && !(atomic && read.atomic)) stop_race(name, index, "written", "read", read, where);
-    touches.write = touch_now(where, atomic);
-}
-
-[[noreturn]] __attribute__((cold, noinline)) static void stop_unwritten(
-    const char* name, long long index, const Where& where) {
-    say("element %lld of the shared array '%s' is read, but no thread of the block has written it", index, name);
-    stop_at(where);
-}
+// The elements of an array of `count` from a byte of the dynamic shared memory on; -1 asks for all there are.
+long long dynamic_count(
+    unsigned long long offset, long long count, int bytes, int alignment, const char* name, const Where& where);
 
 template <class T> struct Element;
 
@@ -730,34 +347,14 @@ Shared<T> shared_at(unsigned long long offset, long long count, const char* name
     return {data, block.written + offset, block.touches + offset, 0, count, name};
 }
 
-// The same declaration is the same memory for every thread of a block.
 template <class T>
 Shared<T> static_shared(const void* site, long long count, const char* name, const Where& where) {
-    Block& block = *self->block;
-    for (int a = 0; a < block.n_arrays; ++a)
-        if (block.arrays[a].site == site) return shared_at<T>(block.arrays[a].offset, count, name);
-    unsigned long long dynamic = (launch->shared_bytes + 127) / 128 * 128;
-    unsigned long long offset = (block.shared_used + 15) / 16 * 16;
-    block.shared_used = offset + count * sizeof(T);
-    if (block.shared_used - dynamic > STATIC_SHARED_BYTES || block.n_arrays == MAX_SHARED_ARRAYS) {
-        say("with '%s' the shared arrays of fixed size need over 48 KiB, more than CUDA gives; take some from the "
-            "dynamic shared memory", name);
-        stop_at(where);
-    }
-    block.arrays[block.n_arrays++] = {site, offset};
-    return shared_at<T>(offset, count, name);
+    return shared_at<T>(static_offset(site, count * sizeof(T), name, where), count, name);
 }
 
 template <class T>
 Shared<T> dynamic_shared(unsigned long long offset, long long count, const char* name, const Where& where) {
-    unsigned long long bytes = launch->shared_bytes;
-    if (count < 0) count = offset < bytes ? (bytes - offset) / sizeof(T) : 0;
-    if (offset % alignof(T) || offset + count * sizeof(T) > bytes) {
-        say("the shared array '%s' takes %lld elements of %d bytes from byte %llu on; the launch gave %llu bytes, and "
-            "it must begin at a multiple of %d", name, count, int(sizeof(T)), offset, bytes, int(alignof(T)));
-        stop_at(where);
-    }
-    return shared_at<T>(offset, count, name);
+    return shared_at<T>(offset, dynamic_count(offset, count, sizeof(T), alignof(T), name, where), name);
 }
 
 #define GPUSCAN_SHARED(T, name, count)                                                                                 \
@@ -781,20 +378,6 @@ auto word(const P& place, Access access, const Where& where) {
 template <class P> struct ValueOf { using Type = typename P::Value; };
 template <class T> struct ValueOf<T*> { using Type = typename WithoutConst<T>::Type; };
 template <class P> using Value = typename ValueOf<P>::Type;
-
-// Kernels order touches of shared memory by such words too; which ones is not looked into.
-static void fence() {
-    ++self->block->epoch;
-    progress();
-}
-
-// Whether this thread looked at the same word before and found the same value: it polls.
-static bool seen_before(const void* place, const void* value, unsigned long long bytes) {
-    bool seen = self->polled == place && !__builtin_memcmp(self->polled_value, value, bytes);
-    self->polled = place;
-    __builtin_memcpy(self->polled_value, value, bytes);
-    return seen;
-}
 
 template <class P>
 Value<P> poll(const P& place, const Where& where) {
@@ -831,12 +414,6 @@ T exchange(T value, int source, unsigned mask, const Where& where) {
     gather(SHUFFLE, mask, where);
     __builtin_memcpy(&value, self->received, sizeof(T));
     return value;
-}
-
-static unsigned vote(unsigned mask, bool predicate, const Where& where) {
-    self->source = predicate;
-    gather(BALLOT, mask, where);
-    return self->ballot;
 }
 
 template <class To, class From>
@@ -1132,91 +709,29 @@ GPUSCAN_MIN_MAX_MIXED(long long, unsigned long long) GPUSCAN_MIN_MAX_MIXED(float
 // What the C library lacks, in double precision; float goes through it.
 namespace gpuscan_emulator {
 
-constexpr double PI = 3.14159265358979323846, SQRT_HALF = 0.70710678118654752440;
-constexpr double TWO_OVER_SQRT_PI = 1.12837916709551257390;
-
-inline double rsqrt(double x) { return 1 / ::sqrt(x); }
-inline double rcbrt(double x) { return 1 / ::cbrt(x); }
-
-inline double sinpi(double x) {
-    double turn = ::remainder(x, 2.0);  // exact
-    if (::fabs(turn) > 0.5) turn = ::copysign(1.0, turn) - turn;
-    return turn == 0 ? ::copysign(0.0, x) : ::sin(PI * turn);
-}
-
-inline double cospi(double x) {
-    double turn = ::fabs(::remainder(x, 2.0));
-    return turn <= 0.25 ? ::cos(PI * turn) : ::sin(PI * (0.5 - turn));
-}
-
-inline double normcdf(double x) { return 0.5 * ::erfc(-x * SQRT_HALF); }
-
-// exp(x * x) erfc(x)
-inline double erfcx(double x) {
-    if (x < -27) return __builtin_inf();
-    if (x < 26) {
-        double square = x * x;
-        return ::exp(square) * (1 + ::fma(x, x, -square)) * ::erfc(x);
-    }
-    double u = 0.5 / (x * x);  // the asymptotic series, whose next term is below rounding
-    return 0.5 * TWO_OVER_SQRT_PI / x * (1 - u * (1 - 3 * u * (1 - 5 * u * (1 - 7 * u))));
-}
-
-// The root of erfc, by Halley's steps from a rough start.
-inline double erfcinv(double y) {
-    if (!(y > 0 && y < 2)) return y == 0 ? __builtin_inf() : y == 2 ? -__builtin_inf() : __builtin_nan("");
-    double tail = y < 1 ? y : 2 - y, t = ::sqrt(-2 * ::log(tail / 2));
-    double x = SQRT_HALF * (t - (2.30753 + 0.27061 * t) / (1 + t * (0.99229 + 0.04481 * t)));
-    for (int step = 0; step < 3; ++step) {
-        double error = (::erfc(x) - tail) / (TWO_OVER_SQRT_PI * ::exp(-x * x));
-        x += error / (1 - x * error);
-    }
-    return y < 1 ? x : -x;
-}
-
-inline double erfinv(double y) {
-    if (::fabs(y) > 0.5) return y < 0 ? -erfcinv(1 + y) : erfcinv(1 - y);
-    double x = y / TWO_OVER_SQRT_PI;
-    for (int step = 0; step < 4; ++step) {
-        double error = (::erf(x) - y) / (TWO_OVER_SQRT_PI * ::exp(-x * x));
-        x -= error / (1 + x * error);
-    }
-    return x;
-}
-
-inline double normcdfinv(double y) { return -erfcinv(2 * y) / SQRT_HALF; }
-
-// The modified Bessel function of order n, 0 or 1, by its power series (DLMF 10.25.2) and for large x, where the terms
-// of the other one shrink below rounding before they grow, by that in 1 / x (10.40.1).
-inline double bessel_i(int n, double x) {
-    double size = ::fabs(x), sum = 1, term = 1;
-    if (size < 20) {
-        for (int k = 1; term > 1e-17 * sum; ++k) sum += term *= size * size / (4.0 * k * (k + n));
-        return (n ? 0.5 * x : 1) * sum;
-    }
-    if (size > 720) return n && x < 0 ? -__builtin_inf() : x == x ? __builtin_inf() : x;
-    for (int k = 1; ::fabs(term) > 1e-17 * sum; ++k) {
-        int odd = 2 * k - 1;
-        sum += term *= (odd * odd - 4 * n * n) / (8 * k * size);
-    }
-    double result = ::exp(0.5 * size) * (sum / ::sqrt(2 * PI * size)) * ::exp(0.5 * size);
-    return n && x < 0 ? -result : result;
-}
-
-inline double cyl_bessel_i0(double x) { return bessel_i(0, x); }
-inline double cyl_bessel_i1(double x) { return bessel_i(1, x); }
+double rsqrt(double x);
+double rcbrt(double x);
+double sinpi(double x);
+double cospi(double x);
+double normcdf(double x);
+double erfcx(double x);
+double erfcinv(double y);
+double erfinv(double y);
+double normcdfinv(double y);
+double cyl_bessel_i0(double x);
+double cyl_bessel_i1(double x);
 
 }  // namespace gpuscan_emulator
 
-#define GPUSCAN_DEFINED_ABOVE(name)                                                                                    \
+#define GPUSCAN_IN_DOUBLE(name)                                                                                        \
     inline double name(double x) { return gpuscan_emulator::name(x); }                                                 \
     inline float name(float x) { return float(gpuscan_emulator::name(double(x))); }                                    \
     inline float name##f(float x) { return float(gpuscan_emulator::name(double(x))); }
-GPUSCAN_DEFINED_ABOVE(rsqrt) GPUSCAN_DEFINED_ABOVE(rcbrt) GPUSCAN_DEFINED_ABOVE(sinpi) GPUSCAN_DEFINED_ABOVE(cospi)
-GPUSCAN_DEFINED_ABOVE(normcdf) GPUSCAN_DEFINED_ABOVE(erfcx) GPUSCAN_DEFINED_ABOVE(erfcinv)
-GPUSCAN_DEFINED_ABOVE(erfinv) GPUSCAN_DEFINED_ABOVE(normcdfinv)
-GPUSCAN_DEFINED_ABOVE(cyl_bessel_i0) GPUSCAN_DEFINED_ABOVE(cyl_bessel_i1)
-#undef GPUSCAN_DEFINED_ABOVE
+GPUSCAN_IN_DOUBLE(rsqrt) GPUSCAN_IN_DOUBLE(rcbrt) GPUSCAN_IN_DOUBLE(sinpi) GPUSCAN_IN_DOUBLE(cospi)
+GPUSCAN_IN_DOUBLE(normcdf) GPUSCAN_IN_DOUBLE(erfcx) GPUSCAN_IN_DOUBLE(erfcinv)
+GPUSCAN_IN_DOUBLE(erfinv) GPUSCAN_IN_DOUBLE(normcdfinv)
+GPUSCAN_IN_DOUBLE(cyl_bessel_i0) GPUSCAN_IN_DOUBLE(cyl_bessel_i1)
+#undef GPUSCAN_IN_DOUBLE
 inline void sincospi(double x, double* sine, double* cosine) { *sine = sinpi(x), *cosine = cospi(x); }
 inline void sincospi(float x, float* sine, float* cosine) { *sine = sinpi(x), *cosine = cospi(x); }
 
@@ -1293,134 +808,9 @@ inline unsigned int __funnelshift_r(unsigned int low, unsigned int high, unsigne
     return ((unsigned long long)high << 32 | low) >> (shift & 31);
 }
 
-// ------------------------------------------------------------------------------------------ mistakes in the arithmetic
-
-namespace gpuscan_emulator {
-
-[[noreturn]] __attribute__((cold, noinline)) static void stop_saying(const char* message, const Where& where) {
-    say("%s", message);
-    stop_at(where);
-}
-
-struct SanitizerPlace {
-    const char* file;
-    unsigned line, column;
-    operator Where() const { return {file, int(line)}; }
-};
-
-}  // namespace gpuscan_emulator
-
 #define __trap() gpuscan_emulator::stop_saying("the kernel called __trap()", gpuscan_emulator::Where())
 #define assert(condition)                                                                                              \
     ((condition) ? void() : gpuscan_emulator::stop_saying("assertion failed: " #condition, gpuscan_emulator::Where()))
 
-// The host's compiler calls these by its -fsanitize=..., where a processor would end the process (integer division) or
-// nobody would notice (the others). The record that each is given begins with the place in the text.
-extern "C" {
-#define GPUSCAN_HANDLER __attribute__((visibility("hidden"), cold, used)) inline void
-GPUSCAN_HANDLER __ubsan_handle_divrem_overflow(gpuscan_emulator::SanitizerPlace* at, unsigned long, unsigned long) {
-    gpuscan_emulator::stop_saying("an integer is divided by zero, or its quotient is out of range", *at);
-}
-GPUSCAN_HANDLER __ubsan_handle_shift_out_of_bounds(gpuscan_emulator::SanitizerPlace* at, unsigned long, unsigned long) {
-    gpuscan_emulator::stop_saying("an integer is shifted by a negative number or by its number of bits or more", *at);
-}
-GPUSCAN_HANDLER __ubsan_handle_out_of_bounds(gpuscan_emulator::SanitizerPlace* at, unsigned long index) {
-    gpuscan_emulator::say("index %ld is out of bounds of an array of the thread's own", long(index));
-    gpuscan_emulator::stop_at(*at);
-}
-// Integers wrap around, as they do on GPUs: with -fwrapv GCC checks divisions only, Clang checks these as well.
-GPUSCAN_HANDLER __ubsan_handle_add_overflow(void*, unsigned long, unsigned long) {}
-GPUSCAN_HANDLER __ubsan_handle_sub_overflow(void*, unsigned long, unsigned long) {}
-GPUSCAN_HANDLER __ubsan_handle_mul_overflow(void*, unsigned long, unsigned long) {}
-GPUSCAN_HANDLER __ubsan_handle_negate_overflow(void*, unsigned long) {}
-#undef GPUSCAN_HANDLER
-}
-
-// -------------------------------------------------------------------------------------------------------------- launch
-
-namespace gpuscan_emulator {
-
-static unsigned long long volume(const uint3& size) { return (unsigned long long)size.x * size.y * size.z; }
-
-static uint3 unravel(unsigned long long linear, const uint3& size) {
-    return {unsigned(linear % size.x), unsigned(linear / size.x % size.y), unsigned(linear / size.x / size.y)};
-}
-
-// Makes the blocks that are alive at once.
-static void prepare() {
-    Launch& l = *launch;
-    unsigned long long size = volume(l.block), bytes = (l.shared_bytes + 127) / 128 * 128 + STATIC_SHARED_BYTES + 1024;
-    l.n_blocks = l.cooperative ? volume(l.grid) : 1;
-    l.blocks = static_cast<Block*>(reserve(sizeof(Block) * l.n_blocks));
-    for (int b = 0; b < l.n_blocks; ++b) {
-        Block& block = l.blocks[b];
-        block.size = size;
-        block.threads = static_cast<Thread*>(reserve(sizeof(Thread) * size));
-        block.shared = static_cast<unsigned char*>(reserve(bytes * (2 + sizeof(Touches))));
-        block.written = block.shared + bytes;
-        block.touches = reinterpret_cast<Touches*>(block.written + bytes);
-        for (unsigned long long t = 0; t < size; ++t) {
-            block.threads[t].block = &block;
-            block.threads[t].index = unravel(t, l.block);
-        }
-    }
-}
-
-static void begin(Block& block, unsigned long long linear) {
-    block.index = unravel(linear, launch->grid);
-    block.left = block.waiting = block.votes = 0;
-    ++block.epoch;  // no touch of the block before races with one of this
-    __builtin_memset(block.written, 0, block.shared_used);
-    block.n_arrays = 0;
-    block.shared_used = (launch->shared_bytes + 127) / 128 * 128;
-    for (int t = 0; t < block.size; ++t) block.threads[t].wait = UNSTARTED;
-}
-
-// Runs `action` until it returns or jumps to the host; returns whether the launch may go on.
-__attribute__((noinline)) static bool guard(void (*action)()) {
-    if (_setjmp(launch->host) == 0) action();
-    return !launch->failed;
-}
-
-static bool run_blocks(unsigned long long first) {
-    Launch& l = *launch;
-    for (int b = 0; b < l.n_blocks; ++b) begin(l.blocks[b], first + b);
-    l.unstarted_block = l.unstarted_thread = 0;
-    return guard(run_next) && (l.alive == 0 || guard(stop_stuck));
-}
-
-// Returns whether all checks held; if not, `message` says which did not.
-static bool run(Launch& l) {
-    Launch* outer = launch;
-    launch = &l;
-    bool well = guard(prepare);
-    for (unsigned long long first = 0; well && first < volume(l.grid); first += l.n_blocks) well = run_blocks(first);
-    while (Region* region = l.regions) {
-        l.regions = region->next;
-        munmap(region, region->bytes);
-    }
-    launch = outer;
-    return well;
-}
-
-}  // namespace gpuscan_emulator
-
-// The one symbol of the library that a kernel becomes: GPUSCAN_LAUNCHER { kernel(...from arguments and counts...); }
-#define GPUSCAN_LAUNCHER                                                                                               \
-    static void gpuscan_body(void** arguments, const long long* counts);                                               \
-    extern "C" __attribute__((visibility("default"))) int gpuscan_launch(                                              \
-        const unsigned int* grid, const unsigned int* block, unsigned long long shared_bytes, int cooperative,         \
-        void** arguments, const long long* counts, char* message, unsigned long long message_size) {                   \
-        gpuscan_emulator::Launch launch = {};                                                                          \
-        launch.grid = {grid[0], grid[1], grid[2]};                                                                     \
-        launch.block = {block[0], block[1], block[2]};                                                                 \
-        launch.shared_bytes = shared_bytes;                                                                            \
-        launch.cooperative = cooperative;                                                                              \
-        launch.body = gpuscan_body;                                                                                    \
-        launch.arguments = arguments;                                                                                  \
-        launch.counts = counts;                                                                                        \
-        launch.message = message;                                                                                      \
-        launch.message_size = message_size;                                                                            \
-        return gpuscan_emulator::run(launch);                                                                          \
-    }                                                                                                                  \
-    static void gpuscan_body(void** arguments, const long long* counts)
+// What emulator.cc calls for every thread: GPUSCAN_BODY { kernel(...from arguments and counts...); }
+#define GPUSCAN_BODY extern "C" void gpuscan_body(void** arguments, const long long* counts)

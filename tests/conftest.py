@@ -15,8 +15,12 @@ from gpuscan.cuda.launch import compile_kernel, gpu_count
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120")
 
-# Of the test that runs. All kernels of all tests for all architectures would take most of the tests' time.
-compiled_for: list[str] = ["sm_90"]
+# With them a kernel takes a third of the time for each architecture. What the compiler checks is the same: the whole
+# language, and that the architecture has every instruction. What it leaves out makes kernels faster.
+QUICKLY = ("--Ofast-compile=mid",)
+
+# For the test that runs: whether its kernels are compiled as a GPU would run them.
+as_for_a_gpu: list[bool] = [False]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,30 +68,31 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def architectures(request: pytest.FixtureRequest) -> None:
-    """Say what NVRTC compiles the kernels of a test for."""
-    compiled_for[:] = ARCHITECTURES if request.node.get_closest_marker("every_architecture") else ["sm_90"]
+def optimised(request: pytest.FixtureRequest) -> None:
+    """Say how NVRTC compiles the kernels of a test."""
+    as_for_a_gpu[:] = [request.node.get_closest_marker("optimised") is not None]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nvrtc_compiles_what_the_emulator_runs(kernel_cache: None) -> Iterator[None]:
     """Compile every kernel that a test runs on the emulator with NVRTC as well, where it is installed.
 
-    The emulator compiles the same text as C++; this shows that it is CUDA C++, for all the architectures
-    where a test is marked so.
+    The emulator compiles the same text as C++; this shows that it is CUDA C++ for every architecture.
     """
     try:
-        from cupy.cuda import nvrtc  # noqa: F401  # installed, and its library found
-    except Exception:
+        from cupy.cuda import nvrtc
+    except Exception:  # it is not installed, or its library is not found
         yield
         return
     emulate = emulator.load
+    options = QUICKLY if nvrtc.getVersion() >= (13, 0) else ()
 
-    def load(kernel: Kernel, **options: Any) -> Any:
+    def load(kernel: Kernel, **loading: Any) -> Any:
         # sm_75 has no tf32 and no bf16, and plans for it use neither.
-        listed = [arch for arch in compiled_for if arch != "sm_75" or "mma.sync" not in kernel.source]
-        list(compilers.map(lambda arch: compile_kernel(kernel, arch), listed))
-        return emulate(kernel, **options)
+        listed = [arch for arch in ARCHITECTURES if arch != "sm_75" or "mma.sync" not in kernel.source]
+        extra = () if as_for_a_gpu[0] else options
+        list(compilers.map(lambda arch: compile_kernel(kernel, arch, extra=extra), listed))
+        return emulate(kernel, **loading)
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as compilers:
         patch.setattr(emulator, "load", load)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ class Output:
     taps: tuple[int, ...]
     weights: tuple[int, ...]
     read: str
+    bounded: bool = True  # else it is the sum itself
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def combine(output: Output, own: list[Any], values: list[Any]) -> Any:
     terms = [fit(v, output.value.rank) * w for v, w in zip(usable, output.weights, strict=False) if w]
     terms = [*own, *terms] or [fit(usable[-1], output.value.rank)]
     total = sum(terms, np.int64(1) if is_int else np.float64(0.25))
-    return (total % 7 if is_int else np.sin(total)).astype(dtype)
+    bounded = total if not output.bounded else total % 7 if is_int else np.sin(total)
+    return bounded.astype(dtype)
 
 
 def taps_of_sequences() -> st.SearchStrategy[tuple[int, ...]]:
@@ -157,6 +159,15 @@ LOOPS = st.builds(
     inner_until=st.one_of(st.none(), st.integers(-1, 2)),
     seed=st.integers(0, 999),
 )
+
+
+def running_sum(loop: RandomLoop) -> RandomLoop:
+    """Return a loop that sums up what the first output of `loop` reads, so that steps need not wait for each other."""
+    sources = [s.value for s in loop.sequences] + [o.value for o in loop.outputs]
+    rank = max(v.rank for v in (*sources, *loop.non_sequences, *loop.captured))
+    first = loop.outputs[0]
+    total = replace(first, value=replace(first.value, rank=rank), taps=(-1,), bounded=False)
+    return replace(loop, outputs=(total,), until=None, inner=None)
 
 
 def arguments(loop: RandomLoop) -> dict[str, Any]:

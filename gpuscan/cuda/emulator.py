@@ -1,5 +1,7 @@
 """Run kernels on a machine without a GPU: compiled by the host's C++ compiler against ``kernels/emulator.h``.
 
+Each becomes a library of its own, linked with what ``kernels/emulator.cc`` became once.
+
 Slow, and for tests. What it says that a GPU does not: indices outside of arrays, barriers that not every thread of the
 block reaches, shared memory that is read before it is written or without a barrier in between, shuffles from absent
 lanes, kernels that wait for ever, and integer division by zero.
@@ -35,9 +37,7 @@ COMPILERS = ("c++", "g++", "clang++")
 """Names looked for on PATH when CXX names no compiler."""
 
 OPTIONS = (
-    "-x", "c++", "-std=c++17", "-DGPUSCAN_EMULATOR", "-shared", "-fPIC", "-fvisibility=hidden",
-    # Twice the compile time of -O1 is not won back by kernels as short as tests run them.
-    "-O1",
+    "-x", "c++", "-std=c++17", "-DGPUSCAN_EMULATOR", "-fPIC", "-fvisibility=hidden",
     # a * b + c rounds twice, as in NumPy and as NVRTC does it with -fmad=false, so that results can be compared for
     # equality. By default GCC fuses them on machines that can.
     "-ffp-contract=off",
@@ -48,11 +48,15 @@ OPTIONS = (
     # An error leaves a kernel by a jump.
     "-fno-exceptions", "-fno-rtti",
     # The first two would end the process (with -fwrapv the second is about quotients only), the third means something
-    # else on each processor, the fourth would spoil the stack. emulator.h has the functions that are called then, so
+    # else on each processor, the fourth would spoil the stack. emulator.cc has the functions that are called then, so
     # that no library is needed for them.
-    "-fsanitize=integer-divide-by-zero,signed-integer-overflow,shift-exponent,bounds", "-nodefaultlibs",
+    "-fsanitize=integer-divide-by-zero,signed-integer-overflow,shift-exponent,bounds",
 )  # fmt: skip
 """The compiler's options, the same for all kernels."""
+
+# Twice the compile time of -O1 is not won back by kernels as short as tests run them, but by what all of them use.
+KERNEL_OPTIONS = ("-O1", "-shared", "-nodefaultlibs")
+RUNTIME_OPTIONS = ("-O2", "-c")
 
 # A fiber's stack has nothing behind it that stops a function which needs more than is left: the compiler refuses one
 # that keeps over half a stack there. GCC and Clang differ in how to ask for that.
@@ -63,7 +67,7 @@ GCC_OPTIONS = (
 )
 CLANG_OPTIONS = ("-Wframe-larger-than=131072", "-Werror=frame-larger-than=")
 
-LIBRARIES = ("-x", "none", "-lm", "-lc", "-lgcc")
+LIBRARIES = ("-lm", "-lc", "-lgcc")
 
 # CUDA's limits, of every GPU there is.
 MAX_BLOCK: Dim3 = (1024, 1024, 64)
@@ -143,43 +147,70 @@ def _command(compiler: tuple[str, ...]) -> tuple[str, ...]:
     return (*compiler, *OPTIONS, *(CLANG_OPTIONS if "clang" in _version(compiler) else GCC_OPTIONS))
 
 
-@lru_cache(maxsize=1)
-def _header(folder: Path) -> str:
-    return (folder / "emulator.h").read_text(encoding="utf-8")
+@lru_cache(maxsize=2)
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _build_key(*parts: str) -> str:
+    """Return the key of what is compiled from these texts and options; the header and the compiler are in it."""
+    compiler = find_compiler()
+    return digest("emulator", _text(kernel_folder() / "emulator.h"), *_command(compiler), _version(compiler), *parts)
 
 
 def _compiled(kernel: Kernel, cache: DiskCache) -> Path:
     """Return the shared library of a kernel."""
-    compiler = find_compiler()
     trampoline = _trampoline(kernel)
-    key = digest(
-        "emulator", _header(kernel_folder()), kernel.source, trampoline, *_command(compiler), _version(compiler)
-    )
-    return cache.get(key) or cache.put(key, _compile(kernel, trampoline, compiler, cache), ".so")
+    key = _build_key(*KERNEL_OPTIONS, _text(kernel_folder() / "emulator.cc"), kernel.source, trampoline)
+    return cache.get(key) or cache.put(key, _compile(kernel, trampoline, cache), ".so")
 
 
-def _compile(kernel: Kernel, trampoline: str, compiler: tuple[str, ...], cache: DiskCache) -> bytes:
+def _compile(kernel: Kernel, trampoline: str, cache: DiskCache) -> bytes:
+    runtime = str(_runtime(cache))
     with tempfile.TemporaryDirectory(prefix="gpuscan-") as folder:
         # The kernel stands in a file of its own, whose lines are those of its text.
         Path(folder, f"{kernel.name}.cu").write_text(kernel.source, encoding="utf-8")
         Path(folder, "launch.cc").write_text(trampoline, encoding="utf-8")
-        header = ("-include", str(kernel_folder() / "emulator.h"))
-        command = (*_command(compiler), *header, "launch.cc", "-o", "kernel.so", *LIBRARIES)
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode == 0:
-            return Path(folder, "kernel.so").read_bytes()
-    raise _refused(kernel, command, done.stdout + done.stderr, cache)
+        command, log, library = _build(folder, *KERNEL_OPTIONS, "launch.cc", "-x", "none", runtime, *LIBRARIES)
+    if library is None:
+        first, report = _report(command, log, cache)
+        raise KernelError(
+            f"the C++ compiler {command[0]} cannot compile kernel {kernel.name!r} for the emulator: {first}\n"
+            f"The kernel's text: {_saved_source(kernel, cache)}\nThe compiler's log: {report}"
+        )
+    return library
 
 
-def _refused(kernel: Kernel, command: Sequence[str], log: str, cache: DiskCache) -> KernelError:
-    """Leave the text and the log on disk and make the error that names them."""
+def _runtime(cache: DiskCache) -> Path:
+    """Return the object file of what all kernels use, most of what there is to compile in a short one."""
+    path = kernel_folder() / "emulator.cc"
+    key = _build_key(*RUNTIME_OPTIONS, _text(path))
+    if (found := cache.get(key)) is not None:
+        return found
+    with tempfile.TemporaryDirectory(prefix="gpuscan-") as folder:
+        command, log, code = _build(folder, *RUNTIME_OPTIONS, str(path))
+    if code is None:
+        first, report = _report(command, log, cache)
+        raise KernelError(
+            f"the C++ compiler {command[0]} cannot compile the emulator: {first}\nThe compiler's log: {report}"
+        )
+    return cache.put(key, code, ".o")
+
+
+def _build(folder: str, *arguments: str) -> tuple[tuple[str, ...], str, bytes | None]:
+    """Run the compiler in a folder; return its command, what it printed, and what it made, None if it refuses."""
+    header = ("-include", str(kernel_folder() / "emulator.h"))
+    command = (*_command(find_compiler()), *header, "-o", "built", *arguments)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    made = Path(folder, "built").read_bytes() if done.returncode == 0 else None
+    return command, done.stdout + done.stderr, made
+
+
+def _report(command: Sequence[str], log: str, cache: DiskCache) -> tuple[str, Path]:
+    """Leave the compiler's log on disk; return its first error, and the file."""
     log = f"{shlex.join(command)}\n{log}"
-    report = cache.put(digest("emulator log", log), log.encode(), ".log")
     first = next((line for line in log.splitlines() if re.search("error: |undefined reference", line)), "see its log")
-    return KernelError(
-        f"the C++ compiler {command[0]} cannot compile kernel {kernel.name!r} for the emulator: {first}\n"
-        f"The kernel's text: {_saved_source(kernel, cache)}\nThe compiler's log: {report}"
-    )
+    return first, cache.put(digest("emulator log", log), log.encode(), ".log")
 
 
 def _saved_source(kernel: Kernel, cache: DiskCache) -> Path:
@@ -191,7 +222,7 @@ def _saved_source(kernel: Kernel, cache: DiskCache) -> Path:
 def _trampoline(kernel: Kernel) -> str:
     """Return the translation unit around a kernel: a function that calls it with arguments from plain memory."""
     arguments = ",\n        ".join(_argument(i, parameter) for i, parameter in enumerate(kernel.parameters))
-    return f'#include "{kernel.name}.cu"\n\nGPUSCAN_LAUNCHER {{\n    {kernel.name}(\n        {arguments});\n}}\n'
+    return f'#include "{kernel.name}.cu"\n\nGPUSCAN_BODY {{\n    {kernel.name}(\n        {arguments});\n}}\n'
 
 
 def _argument(i: int, parameter: Parameter) -> str:

@@ -83,7 +83,7 @@ def compile_options(arch: str, *, contract: bool = True) -> tuple[str, ...]:
     return (f"-arch={arch}", "-std=c++17", f"-fmad={str(contract).lower()}", "--ptxas-options=-v")
 
 
-def compile_kernel(kernel: Kernel, arch: str, *, contract: bool = True) -> Compiled:
+def compile_kernel(kernel: Kernel, arch: str, *, contract: bool = True, extra: tuple[str, ...] = ()) -> Compiled:
     """Compile a kernel with NVRTC, or find it in the cache on disk.
 
     The cache's key is the text, the options with the architecture, and NVRTC's version.
@@ -95,6 +95,8 @@ def compile_kernel(kernel: Kernel, arch: str, *, contract: bool = True) -> Compi
         ``"sm_90"``.
     contract : bool
         See `compile_options`.
+    extra : tuple of str
+        Options of NVRTC's besides those.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def compile_kernel(kernel: Kernel, arch: str, *, contract: bool = True) -> Compi
         If there is no NVRTC, or it refuses the text: the message names the text and the compiler's log on disk.
     """
     nvrtc = _nvrtc()
-    options = compile_options(arch, contract=contract)
+    options = (*compile_options(arch, contract=contract), *extra)
     disk = _disk_cache()
     key = digest(kernel.source, *options, _version(nvrtc), FORMAT)
     cubin, log = disk.get(key), disk.get(digest(key, "log"))

@@ -41,7 +41,7 @@ def mean(value: Any, rank: int) -> Any:
 
 def gently(output: Output, own: list[Any], values: list[Any]) -> Any:
     """Return an output of a step, of about the size of what it is made of, so that gradients do not explode."""
-    if output.value.dtype in INTEGERS:
+    if output.value.dtype in INTEGERS or not output.bounded:
         return combine(output, own, values)
     weights = [w or 1 for w in output.weights]
     terms = [mean(v, output.value.rank) * (0.3 * w) for v, w in zip(values, weights, strict=False) if w > -2]
@@ -149,13 +149,12 @@ class Drawn:
             next(rest) if v.dtype == "float64" else value for v, value in zip(self.inputs, self.values, strict=True)
         ]
 
-    def function(self, outputs: Sequence[gs.Variable], device: str = "cpu") -> gs.Function:
-        return gs.function(self.inputs, list(outputs), device=device, on_unused_input="ignore")
+    def function(self, outputs: Sequence[gs.Variable]) -> gs.Function:
+        return gs.function(self.inputs, list(outputs), device="cpu", on_unused_input="ignore")
 
 
 def draw(loop: RandomLoop) -> Drawn | None:
-    """Return the gentle form of a loop with its cost; None if its outputs are all integers."""
-    loop = gentle(loop)
+    """Return a gentle loop with its cost; None if its outputs are all integers."""
     given = arguments(loop)
     arrays = {key: value for key, value in given.items() if key not in ("fn", "captured", "read")}
     run = run_loop(steps_of(loop, RandomLoop.inside)(*given["captured"]), **arrays)

@@ -8,19 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 import gpuscan as gs
 import gpuscan.tensor as gt
 from tests.autodiff.check import dot, random_like
-from tests.autodiff.gentle_loops import draw
-from tests.random_loops import LOOPS, RandomLoop
+from tests.autodiff.gentle_loops import draw, gentle
+from tests.on_teams import TEAMS, check_on
+from tests.random_loops import LOOPS, RandomLoop, running_sum
 
 OPTIONS: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
     "print_blob": True,
 }
+
+
+FEWEST = {"prefix": 15, "thread": 30, "warp": 30, "block": 30, "grid": 30, "host": 30}
+"""Of the loops of the gradients below, how many each team carries at least."""
 
 
 def differences(f: Callable[[float], float]) -> float | None:
@@ -43,18 +48,16 @@ def same(found: Sequence[Any], expected: Sequence[Any], of: Sequence[Any], rtol:
 # ---- first derivatives ----
 
 
-def check_gradients(loop: RandomLoop, device: str) -> None:
-    if (drawn := draw(loop)) is None:
+def check_gradients(loop: RandomLoop) -> None:
+    if (drawn := draw(gentle(loop))) is None:
         return
     wrt = drawn.wrt
     gradients = gs.grad(drawn.cost, wrt, disconnected_inputs="ignore")
-    f = drawn.function([drawn.cost, *gradients], device)
+    f = drawn.function([drawn.cost, *gradients])
     value, *found = f(*drawn.values)
     if drawn.unrolled is not None:
         flat = [drawn.unrolled, *gs.grad(drawn.unrolled, wrt, disconnected_inputs="ignore")]
         same([value, *found], drawn.function(flat)(*drawn.values), [value, *drawn.points])
-    if device != "cpu":
-        return
     rng = np.random.default_rng(0)
     # By each alone: an error in one must not drown in the others.
     for i, (point, g) in enumerate(zip(drawn.points, found, strict=True)):
@@ -69,16 +72,27 @@ def check_gradients(loop: RandomLoop, device: str) -> None:
             np.testing.assert_allclose(dot([g], [direction]), expected, rtol=1e-5, atol=1e-6)
 
 
-@settings(max_examples=200, **OPTIONS)
+@settings(max_examples=120, **OPTIONS)
 @given(LOOPS)
 def test_gradients_on_the_cpu(loop: RandomLoop) -> None:
-    check_gradients(loop, "cpu")
+    check_gradients(loop)
 
 
-@settings(max_examples=30, **OPTIONS)
-@given(LOOPS)
-def test_gradients_on_the_emulator(loop: RandomLoop) -> None:
-    check_gradients(loop, "emulator")
+@pytest.mark.parametrize("team", TEAMS)
+def test_gradients_on_every_team(team: str) -> None:
+    carried = []
+
+    # As in tests/loop.
+    @settings(max_examples=20, derandomize=True, phases=[Phase.explicit, Phase.generate], **OPTIONS)
+    @given(LOOPS)
+    def check(loop: RandomLoop) -> None:
+        loop = gentle(loop)
+        if (drawn := draw(running_sum(loop) if team == "prefix" else loop)) is not None:
+            gradients = gs.grad(drawn.cost, drawn.wrt, disconnected_inputs="ignore")
+            carried.append(check_on(team, drawn.inputs, [drawn.cost, *gradients], drawn.values))
+
+    check()
+    assert sum(carried) >= FEWEST[team]
 
 
 @settings(max_examples=40, **OPTIONS)
@@ -86,17 +100,17 @@ def test_gradients_on_the_emulator(loop: RandomLoop) -> None:
 def test_gradients_in_segments(loop: RandomLoop) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gs, "scan", partial(gs.scan, checkpoint=2))
-        check_gradients(loop, "cpu")
+        check_gradients(loop)
 
 
 # ---- second derivatives ----
 
 
-@settings(max_examples=50, **OPTIONS)
+@settings(max_examples=30, **OPTIONS)
 @given(LOOPS)
 def test_second_derivatives(loop: RandomLoop) -> None:
     """Reverse over reverse, forward over reverse and, of the gradient, finite differences."""
-    if (drawn := draw(loop)) is None:
+    if (drawn := draw(gentle(loop))) is None:
         return
     rng = np.random.default_rng(loop.seed)
     wrt = drawn.wrt

@@ -872,6 +872,19 @@ def test_damaged_library_is_compiled_again(tmp_path):
     assert y[0] == 5
 
 
+def test_what_all_kernels_use_is_compiled_once(tmp_path, monkeypatch):
+    built = []
+    build = emulator._build
+    monkeypatch.setattr(emulator, "_build", lambda *a: (built.append(a[-1]), build(*a))[1])
+    for value in (1, 2):
+        y = np.zeros(1, "int32")
+        kernel = make(f"constant{value}", "int32 y[] out", f"\n    y[0] = {value};\n")
+        load(kernel, cache=DiskCache(tmp_path))((1, 1, 1), (1, 1, 1), 0, [y])
+        assert y[0] == value
+    assert len(list(tmp_path.rglob("*.o"))) == 1
+    assert len(built) == 3
+
+
 def test_no_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
@@ -888,6 +901,19 @@ def test_compiler_that_does_not_run(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", "false")
     with pytest.raises(KernelError, match="does not tell its version"):
         load(SAXPY)
+
+
+def test_compiler_that_cannot_compile_the_emulator(monkeypatch, tmp_path):
+    compiler = tmp_path / "old compiler"
+    compiler.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo 1.0\necho "emulator.cc:1:1: error: too new"\nexit 1\n'
+    )
+    compiler.chmod(0o700)
+    monkeypatch.setenv("CXX", f"'{compiler}'")
+    with pytest.raises(KernelError, match=r"cannot compile the emulator: emulator\.cc:1:1: error: too new") as caught:
+        load(SAXPY, cache=DiskCache(tmp_path / "cache"))
+    log = Path(str(caught.value).rpartition("The compiler's log: ")[2])
+    assert "too new" in log.read_text()
 
 
 def test_compiler_named_by_cxx(monkeypatch, tmp_path):

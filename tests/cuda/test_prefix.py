@@ -125,7 +125,7 @@ class TestFirstOrder:
     def test_lengths(self, steps: int, lanes: int, device: str) -> None:
         check_first_order("float64", "step", steps, lanes, device)
 
-    @pytest.mark.every_architecture
+    @pytest.mark.optimised
     @pytest.mark.parametrize(("dtype", "a"), [("float32", "number"), ("float64", "lane"), ("float32", "step")])
     def test_factors(self, dtype: str, a: str, device: str) -> None:
         check_first_order(dtype, a, 3000, 3, device)
@@ -140,7 +140,7 @@ class TestFirstOrder:
         assert abs(parallel - truth) < abs(one_by_one - truth)
 
 
-@pytest.mark.every_architecture
+@pytest.mark.optimised
 class TestOperations:
     """Each on a state of its own, all in one loop."""
 
@@ -459,7 +459,7 @@ class TestChoice:
         assert "draws follow each other" in f.plans[0].refusals["prefix"]
 
 
-@pytest.mark.every_architecture
+@pytest.mark.optimised
 def test_text(golden: Callable[[str, str], None]) -> None:
     x, a, rate = gt.fmatrix("x"), gt.fvector("a"), gt.fscalar("rate")
 

@@ -28,7 +28,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 EVERYWHERE = {"lags_and_taps", "lstm", "inner_loop_history", "draws_in_inner_axes"}
-"""Programs whose kernels are compiled for every architecture."""
+"""Programs whose kernels are compiled as they are for a GPU."""
 
 UNKNOWN = {"gradient of inner_loop_that_stops"}
 """What the host drives: the backward loop inside has as many rows as the forward one ran steps."""
@@ -92,7 +92,7 @@ def assert_carried(plan: KernelPlan, team: str) -> None:
 @pytest.mark.parametrize("team", TEAMS)
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.every_architecture if name in EVERYWHERE else []) for name in PROGRAMS],
+    [pytest.param(name, marks=pytest.mark.optimised if name in EVERYWHERE else []) for name in PROGRAMS],
 )
 def test_programs(name: str, team: str) -> None:
     check(name, team)

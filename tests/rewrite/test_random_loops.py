@@ -90,7 +90,7 @@ def forward(loop: RandomLoop) -> Drawn:
 
 
 def gradients(loop: RandomLoop) -> Drawn | None:
-    drawn = draw(loop)
+    drawn = draw(gentle(loop))
     return None if drawn is None else Drawn(drawn.inputs, [], drawn.values).with_gradients(drawn.cost)
 
 
