@@ -25,7 +25,11 @@ known before a call, a stack of values no larger than the rows it is computed fr
 # ---- loops inside loops ----
 
 
-def change_loops(graph: Graph, change: Callable[[Apply], Sequence[Variable] | None], rewrite: str) -> Graph | None:
+Change = Callable[[Apply], Sequence[Variable] | None]
+"""From the node of a loop to what to use in place of its results; None to keep it."""
+
+
+def change_loops(graph: Graph, change: Change, rewrite: str, inside: Change | None = None) -> Graph | None:
     """Return `graph` with loops changed, those inside a loop before it; None if nothing changed.
 
     What leaves an inner loop is then in the step of the loop around it, and may leave that too.
@@ -35,21 +39,26 @@ def change_loops(graph: Graph, change: Callable[[Apply], Sequence[Variable] | No
     graph : Graph
         What to rewrite.
     change : callable
-        Gets the node of a loop and returns what to use in place of its results, or None.
+        What is done to a loop.
     rewrite : str
         The pass: a loop whose own mode leaves it out is left as it is.
+    inside : callable, optional
+        What is done to a loop inside a loop; the same by default.
     """
 
-    def on_loop(node: Apply, _: Apply) -> Sequence[Variable] | None:
+    def on_loop(node: Apply, change: Change) -> Sequence[Variable] | None:
         op = node.op
         if not isinstance(op, Scan) or (op.options.mode is not None and not op.options.mode.allows(rewrite)):
             return None
-        inside = rebuild(op.body, on_loop)
-        current = node if inside is op.body else Apply(op.with_graphs([inside]), node.inputs, node.where)
+        body = rebuild(op.body, on_inner)
+        current = node if body is op.body else Apply(op.with_graphs([body]), node.inputs, node.where)
         changed = change(current)
         return current.outputs if changed is None and current is not node else changed
 
-    changed = rebuild(graph, on_loop)
+    def on_inner(node: Apply, _: Apply) -> Sequence[Variable] | None:
+        return on_loop(node, change if inside is None else inside)
+
+    changed = rebuild(graph, lambda node, _: on_loop(node, change))
     return None if changed is graph else changed
 
 

@@ -38,6 +38,7 @@ from gpuscan.rewrite.smaller_reductions import smaller_reductions
 from gpuscan.rewrite.stable_logs import stable_logs
 from gpuscan.rewrite.stable_quotients import stable_quotients
 from gpuscan.rewrite.sum_after import sum_after
+from gpuscan.rewrite.unroll_loops import unroll_loops
 from gpuscan.rewrite.widen_products import widen_products
 
 Pass = Callable[[Graph], Graph | None]
@@ -59,6 +60,7 @@ PASSES: tuple[Pass, ...] = (
     keep_last,  # asks for less of each loop
     drop_unread,  # what is asked for no longer goes, and with it what only that needed
     share_segments,  # one run also for loops that a gradient runs in segments
+    unroll_loops,  # before the algebra, which then sees the steps
     # ---- algebra, on graphs and on the steps of loops ----
     fold_constants,
     compose_moves,
