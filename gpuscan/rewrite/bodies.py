@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 
-from gpuscan.graph import Apply, Graph, TensorType, Variable, free_values, sorted_nodes
-from gpuscan.loop import Loop, Scan, close_loop
+from gpuscan.graph import Apply, Graph, TensorType, Variable, free_values, sorted_nodes, substitute
+from gpuscan.loop import Loop, Scan, State, close_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.loop.names import Names
 from gpuscan.loop.records import Sequence as Rows
 from gpuscan.rewrite.rebuild import rebuild
-from gpuscan.rewrite.sizes_from_inputs import size_of
+from gpuscan.rewrite.sizes_from_inputs import identity, size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.indexing import index
 from gpuscan.tensor.pointwise import Pointwise
@@ -118,6 +119,20 @@ def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
     said = [outside.say(size_of(value, axis)) for axis in range(value.ndim)]
     inner = set(loop.reads)
     return None if any(v in inner for v in free_values(said, ())) else said
+
+
+def keeps_its_shape(loop: Loop, state: State) -> bool:
+    """Whether the next value of a state is certain to have the shape of the one before."""
+    before = [size_of(state.init, axis) for axis in range(1, state.init.ndim)]
+    after = sizes_outside(loop, state.next)
+    return after is not None and [*map(_identity, after)] == [*map(identity, before)]
+
+
+def _identity(size: Variable) -> Any:
+    """Return what two sizes that are certain to be equal have in common, of one that asks arrays that are computed."""
+    asked = [node for node in sorted_nodes([size]) if isinstance(node.op, Dim)]
+    answers = {n.outputs[0]: size_of(n.inputs[0], n.op.axis) for n in asked if isinstance(n.op, Dim)}
+    return identity(substitute([size], answers)[0])
 
 
 # ---- what is stored ----

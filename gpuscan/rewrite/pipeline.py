@@ -30,6 +30,7 @@ from gpuscan.rewrite.merge_emits import merge_emits
 from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.report import PassRun, loop_costs
+from gpuscan.rewrite.results_from_length import results_from_length
 from gpuscan.rewrite.share_segments import share_segments
 from gpuscan.rewrite.simplify_states import simplify_states
 from gpuscan.rewrite.sizes_from_inputs import sizes_from_inputs
@@ -82,6 +83,7 @@ PASSES: tuple[Pass, ...] = (
     merge_emits,
     drop_unread,
     simplify_states,  # what never changes is a non-sequence for the passes below
+    results_from_length,
     widen_products,  # before the next two, which take the joined weights and the input projections out
     hoist_invariants,
     hoist_products,  # after it: rows meet what does not change

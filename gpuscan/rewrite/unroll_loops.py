@@ -9,8 +9,7 @@ from gpuscan.control import IfElse
 from gpuscan.graph import Apply, Graph, Variable, substitute
 from gpuscan.loop import Loop, Options, Result, Scan, State, open_loop, read_loop
 from gpuscan.loop.fixed import CHEAP, VIEWS, is_sure
-from gpuscan.rewrite.bodies import change_loops, has_enough_rows, sizes_outside
-from gpuscan.rewrite.matching import same_shape
+from gpuscan.rewrite.bodies import change_loops, has_enough_rows, keeps_its_shape, sizes_outside
 from gpuscan.rewrite.sizes_from_inputs import size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.creation import zeros
@@ -149,10 +148,6 @@ def _result(
     if not rows:
         sizes = sizes_outside(loop, value) if own is None else own
         return None if sizes is None else zeros([0, *sizes], value.dtype)
-    if state is not None and steps and not _keeps_its_shape(state):
+    if state is not None and steps and not keeps_its_shape(loop, state):
         rows = [*rows[:-1], specify_shape(rows[-1], own)]  # as the loop would have checked
     return expand_dims(rows[0], 0) if len(rows) == 1 else stack(rows)
-
-
-def _keeps_its_shape(state: State) -> bool:
-    return bool(state.reads) and same_shape(state.next, next(iter(state.reads.values())))
