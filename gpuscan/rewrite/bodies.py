@@ -109,8 +109,8 @@ def _is_usable(s: Rows, steps: Variable) -> bool:
     if rows.known is not None and steps.known is not None:
         return rows.known - s.margin >= steps.known
     if node is not None and node.op == Pointwise("sub") and node.inputs[1].known == s.margin:
-        return _same_size(rows, node.inputs[0])
-    return s.margin == 0 and _same_size(rows, steps)
+        return _has_rows(s, node.inputs[0])
+    return s.margin == 0 and _has_rows(s, steps)
 
 
 def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
@@ -125,13 +125,17 @@ def keeps_its_shape(loop: Loop, state: State) -> bool:
     """Whether the next value of a state is certain to have the shape of the one before."""
     before = [size_of(state.init, axis) for axis in range(1, state.init.ndim)]
     after = sizes_outside(loop, state.next)
-    return after is not None and [*map(_identity, after)] == [*map(identity, before)]
+    return after is not None and [*map(identity_of_size, after)] == [*map(identity, before)]
 
 
-def _identity(size: Variable) -> Any:
-    """Return what two sizes that are certain to be equal have in common, of one that asks arrays that are computed."""
-    asked = [node for node in sorted_nodes([size]) if isinstance(node.op, Dim)]
-    answers = {n.outputs[0]: size_of(n.inputs[0], n.op.axis) for n in asked if isinstance(n.op, Dim)}
+def identity_of_size(size: Variable) -> Any:
+    """Return what two sizes that are certain to be equal have in common, also of one that asks computed arrays."""
+    answers: dict[Variable, Variable] = {}
+    for node in sorted_nodes([size]):
+        if isinstance(node.op, Dim):
+            answer = size_of(node.inputs[0], node.op.axis)
+            if not _same_size(answer, node.outputs[0]):
+                answers[node.outputs[0]] = answer
     return identity(substitute([size], answers)[0])
 
 
@@ -141,7 +145,7 @@ def _identity(size: Variable) -> Any:
 def rows_read(loop: Loop, s: Rows, offset: int) -> Variable:
     """Return the rows that the steps of `loop` read of a sequence at an offset, in the order they have in it."""
     rows, length = dim(s.source, 0), loop.length
-    if s.margin == 0 and _same_size(rows, length):
+    if s.margin == 0 and _has_rows(s, length):
         return s.source
     if s.reverse:
         first = rows - length - constant(np.int64(s.margin - offset))
@@ -149,6 +153,11 @@ def rows_read(loop: Loop, s: Rows, offset: int) -> Variable:
     if not offset:
         return index(s.source, slice(None, length))
     return index(s.source, slice(constant(np.int64(offset)), constant(np.int64(offset)) + length))
+
+
+def _has_rows(s: Rows, count: Variable) -> bool:
+    """Whether a sequence is certain to have so many rows."""
+    return _same_size(dim(s.source, 0), count) or _same_size(size_of(s.source, 0), count)
 
 
 def _same_size(a: Variable, b: Variable) -> bool:

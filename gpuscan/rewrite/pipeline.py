@@ -24,6 +24,7 @@ from gpuscan.rewrite.hoist_invariants import hoist_invariants
 from gpuscan.rewrite.hoist_products import hoist_products
 from gpuscan.rewrite.identities import identities
 from gpuscan.rewrite.inline import inline
+from gpuscan.rewrite.join_loops import join_loops
 from gpuscan.rewrite.keep_last import keep_last
 from gpuscan.rewrite.lazy_branches import lazy_branches
 from gpuscan.rewrite.merge_emits import merge_emits
@@ -90,6 +91,7 @@ PASSES: tuple[Pass, ...] = (
     sum_after,  # before the next, which would take from it the histories that a product after the loop reads
     fold_reductions,
     drop_unread,
+    join_loops,  # after all that is said of one loop
     merge_equal,
     lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
 )

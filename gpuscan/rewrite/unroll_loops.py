@@ -52,9 +52,10 @@ def _outside(node: Apply) -> Sequence[Variable] | None:
 
 def _inside(node: Apply) -> Sequence[Variable] | None:
     steps = node.inputs[0].known
-    if not _is_plain(node, MOST_STEPS) or steps is None:
+    # Of none the constants that are left are folded when the passes come to the step, and not taken out of it before.
+    if not _is_plain(node, MOST_STEPS) or not steps:
         return None
-    return _unrolled(node) if steps < 2 or (_is_small(node) and steps * _count_ops(node) <= MOST_OPS) else None
+    return _unrolled(node) if steps == 1 or (_is_small(node) and steps * _count_ops(node) <= MOST_OPS) else None
 
 
 # ---- which loops ----
