@@ -76,7 +76,7 @@ class AtOnce:
         plain = not (options.profile or options.keep_buffers or config.check) and loop.stop is None and loop.results
         if not plain or (steps is not None and steps < FEWEST_STEPS):
             return None
-        if any(r.kind not in ("history", "final") for r in loop.results) or any(s.depth > 1 for s in loop.states):
+        if any(r.kind == "steps" for r in loop.results) or any(s.depth > 1 for s in loop.states):
             return None
         solved = _Solved(replace(loop, sequences=tuple(s for s in loop.sequences if s.reads)))
         return cls(node, solved) if solved.is_whole else None
@@ -91,7 +91,8 @@ class AtOnce:
         if steps <= size:
             part = [v[: steps + s.margin] for v, s in zip(rows, self.loop.sequences, strict=True)]
             results = self.run(np.int64(steps), *part, *states, *others)
-            return results[: len(self.op.results)]  # they come first
+            pairs = zip(results, self.op.results, strict=False)  # they come first
+            return [rows if r.kind in ("history", "final") else rows[r.part].copy() for rows, r in pairs]
         return self._in_pieces(steps, size, rows, states, others)
 
     def _width(self, sources: Sequence[Any]) -> int:
@@ -139,10 +140,11 @@ class AtOnce:
             made = dict(zip(self.order, self.run(np.int64(count), *part, *states, *others), strict=True))
             states = [made[Result("final", s.name)] for s in self.loop.states]
             for result, value in made.items():
-                if result.kind == "history":
+                if result.is_kept:
                     if result not in wholes:
-                        wholes[result] = np.empty((steps, *value.shape[1:]), value.dtype)
-                    wholes[result][first : first + count] = value
+                        wholes[result] = np.empty((result.count(steps), *value.shape[1:]), value.dtype)
+                    to, of = result.places(first, count, steps)
+                    wholes[result][to] = value[of]
         wholes.update((Result("final", s.name), v) for s, v in zip(self.loop.states, states, strict=True))
         return [wholes[r] for r in self.op.results]
 
@@ -226,7 +228,7 @@ class _Solved:
                 continue
             value = self.loop.value_of(result.record)
             rows = self.batch.spread(value, self.values.get(value, value))
-            outputs.append(rows if result.kind == "history" else index(rows, slice(-1, None)))
+            outputs.append(rows if result.is_kept else index(rows, slice(-1, None)))
         return Graph([self.length, *self.sources, *self.inits, *self.others], outputs)
 
 

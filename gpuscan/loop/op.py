@@ -245,9 +245,7 @@ def result_type(loop: Loop, result: Result) -> TensorType:
 
 def _rows(loop: Loop, result: Result) -> int | None:
     steps = loop.length.known if loop.stop is None else None
-    if steps is None or result.kind == "history":
-        return steps
-    return min(result.rows, steps)
+    return None if steps is None else result.count(steps)
 
 
 def _check(loop: Loop) -> None:

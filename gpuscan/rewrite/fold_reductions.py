@@ -24,9 +24,9 @@ FOLDS = {"sum": lambda total, value: total + value, "max": maximum, "min": minim
 def fold_reductions(graph: Graph) -> Graph | None:
     """Carry the sum, maximum or minimum over all steps of a value, if that is all that is read of its history.
 
-    Means are sums, divided after the loop. A reduction over further axes does those after the loop. A maximum or minimum
-    of a loop that may run no step is taken of as many of its one final value as steps ran: of none it is the error that
-    it was. Left as they are: histories that something else reads, as the product that a sum over time has become; and
+    Means are sums, divided after the loop. A reduction over further axes does those after the loop. The maximum of a
+    loop that may run no step is taken of as many of its one final value as steps ran: of none it is the error that it
+    was. Left as they are: histories that something else reads, as the product that a sum over time has become; and
     float16, whose sums a whole array keeps in more digits.
     """
     readers = readers_of(graph.outputs, graph.parameters)
@@ -74,7 +74,7 @@ class _Fold:
         return State(name, start, {1: read}, FOLDS[self.op.kind](read, cast(value, dtype)))
 
     def rest(self, final: Variable, steps: Variable) -> Variable:
-        """Return the reduction from the state's final value: over the axes that are not time, and of no step over that."""
+        """Return the reduction from the state's final value: over the axes that are not time."""
         if self.op.kind != "sum" and not steps.known:
             return self.op(index(final, slice(None, steps)))
         axes = tuple(a - 1 for a in self.op.axes if a)

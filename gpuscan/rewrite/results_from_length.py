@@ -73,7 +73,7 @@ def _told(loop: Loop) -> dict[Result, Told]:
     outside = Outside(loop)
     told: dict[Result, Told] = {}
     for result in loop.results:
-        if not result.record:
+        if result.kind in ("steps", "part"):
             continue
         state, value = loop.state(result.record), loop.value_of(result.record)
         if state is None and outside.is_fixed(value):

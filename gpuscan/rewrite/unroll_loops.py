@@ -143,8 +143,7 @@ def _result(
     if result.kind == "steps":
         return constant(steps, dtype="int64")
     state, value = loop.state(result.record), loop.value_of(result.record)
-    rows = past[result.record] if result.kind == "final" else kept[result.record]
-    rows = rows[-result.rows :] if result.kind == "last" else rows
+    rows = past[result.record] if result.kind == "final" else kept[result.record][result.part]
     own = None if state is None else [size_of(state.init, axis) for axis in range(1, state.init.ndim)]
     if not rows:
         sizes = sizes_outside(loop, value) if own is None else own
