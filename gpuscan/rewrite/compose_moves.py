@@ -156,6 +156,11 @@ def _one_of_stacked(node: Apply) -> Variable | None:
     return row if all(item == Range() for item in rest) else Index(rest)(row, *slots)
 
 
+def _of_one(node: Apply) -> Variable | None:
+    """Join nothing to an array."""
+    return node.inputs[0] if len(node.inputs) == 1 else None
+
+
 def _is_advanced(item: Item) -> bool:
     return isinstance(item, Gather | Mask)
 
@@ -176,4 +181,5 @@ RULES: Rules = {
     Reshape: [_reshaped],
     BroadcastTo: [_broadcast],
     Index: [_whole, _one_of_stacked],
+    Join: [_of_one],
 }

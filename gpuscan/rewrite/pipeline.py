@@ -39,6 +39,7 @@ from gpuscan.rewrite.small_powers import small_powers
 from gpuscan.rewrite.smaller_reductions import smaller_reductions
 from gpuscan.rewrite.stable_logs import stable_logs
 from gpuscan.rewrite.stable_quotients import stable_quotients
+from gpuscan.rewrite.stack_past import stack_past
 from gpuscan.rewrite.sum_after import sum_after
 from gpuscan.rewrite.unroll_loops import unroll_loops
 from gpuscan.rewrite.widen_products import widen_products
@@ -85,6 +86,7 @@ PASSES: tuple[Pass, ...] = (
     drop_unread,
     simplify_states,  # what never changes is a non-sequence for the passes below
     results_from_length,
+    stack_past,  # after unread histories have gone
     widen_products,  # before the next two, which take the joined weights and the input projections out
     hoist_invariants,
     hoist_products,  # after it: rows meet what does not change

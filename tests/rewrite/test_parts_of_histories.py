@@ -1,4 +1,4 @@
-"""Every few rows of a history, and its first ones: what is kept of it, on every device and by every way to run a loop."""
+"""Every few rows of a history, and its first ones: what is kept of it, and by every way to run a loop."""
 
 from __future__ import annotations
 
