@@ -72,6 +72,14 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
     columns = own_columns(w.team, space, inner, shape[-1])
     if columns is None or not w.has_room(space, w.c_type(b)):
         return ""
+    key = (b, columns, space)
+    if key not in w.columns:  # products of several left sides with one matrix share its columns
+        w.columns[key] = _held(w, b, columns, inner, space)
+    return w.columns[key]
+
+
+def _held(w: Writer, b: Variable, columns: Columns, inner: int, space: tuple[int, ...]) -> str:
+    """Declare the columns of a matrix that each thread holds, if there is room; return how one is read."""
     registers = columns.size * max(C_BYTES[w.c_type(b)] // 4, 1)
     written_out = columns.rows * w.team.slots(space) * w.products <= MOST_WRITTEN_OUT
     if written_out and w.resident_registers + registers <= registers_for_weights(w.team, w.busy_registers):
