@@ -40,6 +40,7 @@ from gpuscan.rewrite.smaller_reductions import smaller_reductions
 from gpuscan.rewrite.stable_logs import stable_logs
 from gpuscan.rewrite.stable_quotients import stable_quotients
 from gpuscan.rewrite.stack_past import stack_past
+from gpuscan.rewrite.states_from_rows import states_from_rows
 from gpuscan.rewrite.sum_after import sum_after
 from gpuscan.rewrite.unroll_loops import unroll_loops
 from gpuscan.rewrite.widen_products import widen_products
@@ -85,6 +86,7 @@ PASSES: tuple[Pass, ...] = (
     merge_emits,
     drop_unread,
     simplify_states,  # what never changes is a non-sequence for the passes below
+    states_from_rows,  # before the input projections go, of which there may be more then
     results_from_length,
     stack_past,  # after unread histories have gone
     widen_products,  # before the next two, which take the joined weights and the input projections out
