@@ -105,10 +105,7 @@ def _with_past(node: Apply, indices: Sequence[int]) -> Apply:
 
 def _without_last(node: Apply, original: Apply, values: set[Variable]) -> Apply:
     """Return a loop that read rows with one more after the last, now that it is not there."""
-    loop = open_loop(node)
-    sources = original.inputs[1:]
-    sequences = (
-        replace(s, margin=0) if source in values and s.margin == 1 else s
-        for s, source in zip(loop.sequences, sources, strict=False)
-    )
-    return reopened(node, replace(loop, sequences=tuple(sequences)))
+    assert isinstance(node.op, Scan)
+    shorter = {s.name for s in read_loop(original).sequences if s.source in values}
+    sequences = (replace(s, margin=0) if s.name in shorter else s for s in node.op.sequences)
+    return Apply(replace(node.op, sequences=tuple(sequences)), node.inputs, node.where)
