@@ -70,6 +70,8 @@ class AtOnce:
         self.run = write_function(solved.piece()).run
         self.widest = WIDEST["recurrence" if self.loop.states else "map"]
         self.count = len(self.op.results)
+        parts = [None if r.kind in ("history", "final") else r.part for r in self.op.results]
+        self.parts = parts if any(part is not None for part in parts) else []  # what is kept of results, if not all
         self.first_state = len(self.op.sequences)
         self.first_other = self.first_state + len(self.op.states)
         # The sequences whose rows are read, in the order in which they are.
@@ -85,7 +87,7 @@ class AtOnce:
         plain = not (options.profile or options.keep_buffers or config.check) and loop.stop is None and loop.results
         if not plain or (steps is not None and steps < FEWEST_STEPS):
             return None
-        if any(r.kind not in ("history", "final") for r in loop.results) or any(s.depth > 1 for s in loop.states):
+        if any(r.kind == "steps" for r in loop.results) or any(s.depth > 1 for s in loop.states):
             return None
         solved = _Solved(replace(loop, sequences=tuple(s for s in loop.sequences if s.reads)))
         return cls(node, solved) if solved.is_whole else None
@@ -106,6 +108,8 @@ class AtOnce:
             return self._in_pieces(steps, size, rows, states, others)
         part = [v[: steps + margin] for v, (_, _, margin) in zip(rows, self.rows, strict=True)]
         results = self.run(np.int64(steps), *part, *states, *others)
+        if self.parts:
+            return [v if p is None else v[p].copy() for v, p in zip(results, self.parts, strict=False)]
         return results if len(results) == self.count else results[: self.count]  # they come first
 
     def _remembered(self, key: _Shapes) -> int:
@@ -154,10 +158,11 @@ class AtOnce:
             made = dict(zip(self.order, self.run(np.int64(count), *part, *states, *others), strict=True))
             states = [made[Result("final", s.name)] for s in self.loop.states]
             for result, value in made.items():
-                if result.kind == "history":
+                if result.is_kept:
                     if result not in wholes:
-                        wholes[result] = np.empty((steps, *value.shape[1:]), value.dtype)
-                    wholes[result][first : first + count] = value
+                        wholes[result] = np.empty((result.count(steps), *value.shape[1:]), value.dtype)
+                    to, of = result.places(first, count, steps)
+                    wholes[result][to] = value[of]
         wholes.update((Result("final", s.name), v) for s, v in zip(self.loop.states, states, strict=True))
         return [wholes[r] for r in self.op.results]
 
@@ -241,7 +246,7 @@ class _Solved:
                 continue
             value = self.loop.value_of(result.record)
             rows = self.batch.spread(value, self.values.get(value, value))
-            outputs.append(rows if result.kind == "history" else index(rows, slice(-1, None)))
+            outputs.append(rows if result.is_kept else index(rows, slice(-1, None)))
         return Graph([self.length, *self.sources, *self.inits, *self.others], outputs)
 
 

@@ -186,7 +186,7 @@ def _result(
         state = loop.state(result.record)
         assert state is not None
         return np.stack(past[-state.depth :])
-    kept = rows if result.kind == "history" else rows[-result.rows :]
+    kept = rows[result.part]
     if not kept:
         return np.asarray(empty_rows(loop, result.record, np.empty))
     return np.asarray(stack_rows(np.array, loop.title, result.record, kept))

@@ -139,7 +139,7 @@ class CapturedLoop:
         self._names = list(loop.values)
         self._fence = device.fence()
         self._replay: Callable[[], None] | None = None
-        kept = {r.record: loop.value_of(r.record) for r in loop.results if r.kind in ("history", "last")}
+        kept = {r.record: loop.value_of(r.record) for r in loop.results if r.is_kept}
         self._rows = {
             s.name: device.empty((chunk + s.margin, *_sizes(s.source, 1)), s.source.dtype)
             for s in loop.sequences
@@ -217,12 +217,9 @@ class CapturedLoop:
     def _collect(self, start: int, count: int, steps: int, outputs: Mapping[Result, Any]) -> None:
         """Copy the rows that the results keep of these steps."""
         for result, output in outputs.items():
-            if result.kind in ("history", "last"):
-                before = steps - output.shape[0]  # steps whose rows are not kept
-                first = max(start, before)
-                if first < start + count:
-                    kept = self._kept[result.record][first - start : count]
-                    output[first - before : start + count - before] = kept
+            if result.is_kept:
+                to, of = result.places(start, count, steps)
+                output[to] = self._kept[result.record][of]
 
     @property
     def nbytes(self) -> int:

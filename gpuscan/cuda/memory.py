@@ -42,8 +42,7 @@ def readable(count: int) -> str:
 def result_shape(loop: Loop, result: Result, steps: int) -> tuple[int, ...]:
     """Return the shape of the array of a result, no ``steps``, where `steps` steps run."""
     state = loop.state(result.record)
-    rows = steps if result.kind == "history" else min(result.rows, steps)
-    rows = state.depth if result.kind == "final" and state is not None else rows
+    rows = state.depth if result.kind == "final" and state is not None else result.count(steps)
     return (rows, *row_of(loop.value_of(result.record)))
 
 

@@ -19,6 +19,7 @@ from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
 from gpuscan.cuda.step.memory import Region
 from gpuscan.cuda.step.parameters import Parameters
+from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.sequences import step_row
 from gpuscan.cuda.step.struct import indented, method, one_line
 from gpuscan.cuda.step.team import ONE_THREAD
@@ -86,7 +87,7 @@ class _PrefixText:
             self.kept[record] = self.names.unique(f"k_{record}")
         composed = [self._compose(k, stage) for k, stage in enumerate(self.stages)]
         advance = self._advance()
-        write = [self._write(r) for r in self.loop.results if r.kind in ("history", "last")]
+        write = [self._write(r) for r in self.loop.results if r.is_kept]
         finish = [self._finish(r) for r in self.loop.results if r.kind == "final"]
         self._scratch()
         methods = [
@@ -192,6 +193,9 @@ class _PrefixText:
         value = f"kept.{self.kept[result.record]}"
         if result.kind == "history":
             return self._store(result, "t", value)
+        if result.kind == "part":
+            row, condition = part_of(result, "t")
+            return f"{condition}{self._store(result, row, value)}"
         first = self.given.add(f"first_{result.record}", "int64", Steps(first_kept=result.rows))
         return f"if (t >= {first}) {self._store(result, f't - {first}', value)}"
 
@@ -229,7 +233,7 @@ class _PrefixText:
                 yield Place(n.name, how)
         for result in self.loop.results:
             if result.kind != "steps":
-                kept = result.kind in ("history", "last")
+                kept = result.is_kept
                 yield Place(f"{result}", f"written after {'each tile' if kept else 'the last step'}")
 
     # ---- putting it together ----

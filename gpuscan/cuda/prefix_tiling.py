@@ -104,7 +104,7 @@ def reads_of(loop: Loop) -> list[Variable]:
 
 def kept_of(loop: Loop) -> list[str]:
     """Return the names of the records of which the value of a step is written."""
-    return list(dict.fromkeys(r.record for r in loop.results if r.kind in ("history", "last")))
+    return list(dict.fromkeys(r.record for r in loop.results if r.is_kept))
 
 
 def _itemsize(dtype: str) -> int:

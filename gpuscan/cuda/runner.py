@@ -286,8 +286,8 @@ class LoopRunner:
 
     def _that_ran(self, result: Result, rows: Any, steps: int) -> Any:
         """Return the rows of a result that a condition left, in their order."""
-        if result.kind == "history" or (result.kind == "last" and steps < result.rows):
-            return rows[:steps]
+        if result.kind in ("history", "part") or (result.kind == "last" and steps < result.rows):
+            return rows[: result.count(steps)]
         if result.kind == "last" and (first := steps % result.rows):
             return self.device.arrays.lookup("concatenate")([rows[first:], rows[:first]])
         return rows

@@ -63,6 +63,10 @@ def traffic_of(loop: Loop) -> Traffic:
         row = _row_bytes(value.dtype, row_of(value))
         if result.kind == "history":
             per_step += row
+        elif result.kind == "part" and result.stop is None:
+            per_step += row // result.every
+        elif result.kind == "part":
+            once += row * result.count(result.stop or 0)
         elif result.kind == "last":
             once += row * result.rows
         else:

@@ -50,7 +50,7 @@ class _LoopText:
         # Not for a loop inside a loop, whose results the loop around it may hold on to; CuPy keeps memory of itself.
         keeps = self.loop.options.keep_buffers and w.arrays is NUMPY and w.is_outside
         self.buffers = w.bind(Buffers(), "buffers") if keeps else None
-        self.stores: dict[Result, str] = {r: w.fresh("h") for r in self.loop.results if r.kind in ("history", "last")}
+        self.stores: dict[Result, str] = {r: w.fresh("h") for r in self.loop.results if r.is_kept}
         self.past: dict[str, list[str]] = {}
         self.nodes = sorted_nodes(self.loop.outputs, self.loop.reads)
         self.varying = has_computed_size(self.loop.outputs)
@@ -191,7 +191,7 @@ class _LoopText:
     def _new_store(self, result: Result) -> str:
         if result.kind == "last":
             return f"{self._helper(deque)}(maxlen={result.rows})"
-        if self.loop.stop is not None:
+        if self.loop.stop is not None or result.kind == "part":
             return "[]"  # how many rows there will be is known only at the end
         state = self.loop.state(result.record)
         if state is None:
@@ -250,6 +250,10 @@ class _LoopText:
 
     def _store(self, result: Result, store: str, value: str) -> None:
         w = self.w
+        if result.kind == "part":
+            with w.block(f"if {_is_kept(result, self.step)}:"):
+                w.line(f"{store}.append({value})")
+            return
         if result.kind == "last" or self.loop.stop is not None:
             w.line(f"{store}.append({value})")
             return
@@ -299,3 +303,11 @@ class _LoopText:
         join = w.function("array" if w.arrays is NUMPY else "stack")
         rows = f"{self._helper(stack_rows)}({join}, {self.title}, {result.record!r}, {store})"
         return f"{rows} if {store} else {empty}"
+
+
+def _is_kept(result: Result, step: str) -> str:
+    """Return the condition for a step to write a row of a part of a history."""
+    conditions = [f"{step} % {result.every} == {result.first % result.every}"] if result.every > 1 else []
+    conditions += [f"{step} < {result.stop}"] if result.stop is not None else []
+    conditions += [f"{step} >= {result.first}"] if result.first >= result.every else []
+    return " and ".join(conditions)

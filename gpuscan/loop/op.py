@@ -251,9 +251,7 @@ def _rows(loop: Loop, result: Result) -> int | None:
     if result.kind == "history" and result.rows:
         return result.rows
     steps = loop.length.known if loop.stop is None else None
-    if steps is None or result.kind == "history":
-        return steps
-    return min(result.rows, steps)
+    return None if steps is None else result.count(steps)
 
 
 def _check(loop: Loop) -> None:

@@ -83,7 +83,7 @@ class NonSequence:
     read: Variable
 
 
-ResultKind = Literal["history", "last", "final", "steps"]
+ResultKind = Literal["history", "last", "part", "final", "steps"]
 
 
 @dataclass(frozen=True)
@@ -95,21 +95,52 @@ class Result:
     kind : str
         ``history``: the record's value after every step, stacked along a new first axis.
         ``last``: the last `rows` rows of that (fewer if there were fewer steps).
+        ``part``: rows `first`, ``first + every`` and so on of that, below `stop`.
         ``final``: a state's last values, as many as its depth, initial ones among them if there were fewer steps.
         ``steps``: how many steps ran, an int64 scalar.
     record : str
         Name of the state or emit; empty for ``steps``.
     rows : int
         For ``last``. For a ``history``: how many rows it has room for, however many steps run; 0 for as many as steps.
+    first, stop, every : int
+        For ``part``; no stop is None.
     """
 
     kind: ResultKind
     record: str = ""
     rows: int = 0
+    first: int = 0
+    stop: int | None = None
+    every: int = 1
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is rows of a history, which steps write."""
+        return self.kind in ("history", "last", "part")
+
+    @property
+    def part(self) -> slice:
+        """Which rows of a history it is."""
+        return slice(-self.rows, None) if self.kind == "last" else slice(self.first, self.stop, self.every)
+
+    def count(self, steps: int) -> int:
+        """Return how many rows it has of so many steps, of a history or part of one."""
+        return len(range(steps)[self.part])
+
+    def places(self, start: int, count: int, steps: int) -> tuple[slice, slice]:
+        """Return which of its rows `count` of `steps` steps fill, from step `start` on, and which of them do."""
+        kept = range(steps)[self.part]
+        first, stop = (len(range(kept.start, min(k, kept.stop), kept.step)) for k in (start, start + count))
+        if first == stop:
+            return slice(0, 0), slice(0, 0)
+        return slice(first, stop), slice(kept[first] - start, kept[stop - 1] - start + 1, kept.step)
 
     def __str__(self) -> str:
         if self.kind == "last":
             return f"last {self.rows} of {self.record}"
+        if self.kind == "part":
+            stop = "" if self.stop is None else self.stop
+            return f"rows {self.first}:{stop}:{self.every} of {self.record}"
         return f"{self.kind} of {self.record}" if self.record else self.kind
 
 

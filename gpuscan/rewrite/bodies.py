@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 
-from gpuscan.graph import Apply, Graph, TensorType, Variable, free_values, sorted_nodes
-from gpuscan.loop import Loop, Scan, close_loop
+from gpuscan.graph import Apply, Graph, TensorType, Variable, free_values, sorted_nodes, substitute
+from gpuscan.loop import Loop, Scan, State, close_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.loop.names import Names
 from gpuscan.loop.records import Sequence as Rows
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.refusals import Refusal, note
-from gpuscan.rewrite.sizes_from_inputs import size_of
+from gpuscan.rewrite.sizes_from_inputs import identity, size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.indexing import index
 from gpuscan.tensor.pointwise import Pointwise
@@ -26,7 +27,11 @@ known before a call, a stack of values no larger than the rows it is computed fr
 # ---- loops inside loops ----
 
 
-def change_loops(graph: Graph, change: Callable[[Apply], Sequence[Variable] | None], rewrite: str) -> Graph | None:
+Change = Callable[[Apply], Sequence[Variable] | None]
+"""From the node of a loop to what to use in place of its results; None to keep it."""
+
+
+def change_loops(graph: Graph, change: Change, rewrite: str, inside: Change | None = None) -> Graph | None:
     """Return `graph` with loops changed, those inside a loop before it; None if nothing changed.
 
     What leaves an inner loop is then in the step of the loop around it, and may leave that too.
@@ -36,21 +41,26 @@ def change_loops(graph: Graph, change: Callable[[Apply], Sequence[Variable] | No
     graph : Graph
         What to rewrite.
     change : callable
-        Gets the node of a loop and returns what to use in place of its results, or None.
+        What is done to a loop.
     rewrite : str
         The pass: a loop whose own mode leaves it out is left as it is.
+    inside : callable, optional
+        What is done to a loop inside a loop; the same by default.
     """
 
-    def on_loop(node: Apply, _: Apply) -> Sequence[Variable] | None:
+    def on_loop(node: Apply, change: Change) -> Sequence[Variable] | None:
         op = node.op
         if not isinstance(op, Scan) or (op.options.mode is not None and not op.options.mode.allows(rewrite)):
             return None
-        inside = rebuild(op.body, on_loop)
-        current = node if inside is op.body else Apply(op.with_graphs([inside]), node.inputs, node.where)
+        body = rebuild(op.body, on_inner)
+        current = node if body is op.body else Apply(op.with_graphs([body]), node.inputs, node.where)
         changed = change(current)
         return current.outputs if changed is None and current is not node else changed
 
-    changed = rebuild(graph, on_loop)
+    def on_inner(node: Apply, _: Apply) -> Sequence[Variable] | None:
+        return on_loop(node, change if inside is None else inside)
+
+    changed = rebuild(graph, lambda node, _: on_loop(node, change))
     return None if changed is graph else changed
 
 
@@ -100,8 +110,8 @@ def _is_usable(s: Rows, steps: Variable) -> bool:
     if rows.known is not None and steps.known is not None:
         return rows.known - s.margin >= steps.known
     if node is not None and node.op == Pointwise("sub") and node.inputs[1].known == s.margin:
-        return _same_size(rows, node.inputs[0])
-    return s.margin == 0 and _same_size(rows, steps)
+        return _has_rows(s, node.inputs[0])
+    return s.margin == 0 and _has_rows(s, steps)
 
 
 def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
@@ -112,13 +122,31 @@ def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
     return None if any(v in inner for v in free_values(said, ())) else said
 
 
+def keeps_its_shape(loop: Loop, state: State) -> bool:
+    """Whether the next value of a state is certain to have the shape of the one before."""
+    before = [size_of(state.init, axis) for axis in range(1, state.init.ndim)]
+    after = sizes_outside(loop, state.next)
+    return after is not None and [*map(identity_of_size, after)] == [*map(identity, before)]
+
+
+def identity_of_size(size: Variable) -> Any:
+    """Return what two sizes that are certain to be equal have in common, also of one that asks computed arrays."""
+    answers: dict[Variable, Variable] = {}
+    for node in sorted_nodes([size]):
+        if isinstance(node.op, Dim):
+            answer = size_of(node.inputs[0], node.op.axis)
+            if not _same_size(answer, node.outputs[0]):
+                answers[node.outputs[0]] = answer
+    return identity(substitute([size], answers)[0])
+
+
 # ---- what is stored ----
 
 
 def rows_read(loop: Loop, s: Rows, offset: int) -> Variable:
     """Return the rows that the steps of `loop` read of a sequence at an offset, in the order they have in it."""
     rows, length = dim(s.source, 0), loop.length
-    if s.margin == 0 and _same_size(rows, length):
+    if s.margin == 0 and _has_rows(s, length):
         return s.source
     if s.reverse:
         first = rows - length - constant(np.int64(s.margin - offset))
@@ -126,6 +154,11 @@ def rows_read(loop: Loop, s: Rows, offset: int) -> Variable:
     if not offset:
         return index(s.source, slice(None, length))
     return index(s.source, slice(constant(np.int64(offset)), constant(np.int64(offset)) + length))
+
+
+def _has_rows(s: Rows, count: Variable) -> bool:
+    """Whether a sequence is certain to have so many rows."""
+    return _same_size(dim(s.source, 0), count) or _same_size(size_of(s.source, 0), count)
 
 
 def _same_size(a: Variable, b: Variable) -> bool:

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpuscan.graph import Apply, Graph, Variable
-from gpuscan.rewrite.matching import Rules, operands, rewrite_nodes
+from gpuscan.rewrite.matching import Rules, operands, rewrite_nodes, same_shape
 from gpuscan.rewrite.sizes_from_inputs import identity, size_of
-from gpuscan.tensor.indexing import Index, New, Range
-from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Reshape
+from gpuscan.tensor.indexing import At, Gather, Index, Item, Mask, New, Range
+from gpuscan.tensor.pointwise import Cast
+from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Join, Reshape, Stack
 
 
 def compose_moves(graph: Graph) -> Graph | None:
     """Compose transpositions and reshapes; drop those, broadcasts and slices that change nothing.
 
     A reshape that only adds or drops axes of size 1 becomes a transposition, whose axes the planners see through.
+    One of several rows that were stacked is read as it was before.
     """
     return rewrite_nodes(graph, RULES)
 
@@ -140,4 +142,44 @@ def _whole(node: Apply) -> Variable | None:
     return DimShuffle(order)(node.inputs[0]) if None in order else node.inputs[0]
 
 
-RULES: Rules = {DimShuffle: [_transposed], Reshape: [_reshaped], BroadcastTo: [_broadcast], Index: [_whole]}
+def _one_of_stacked(node: Apply) -> Variable | None:
+    """Read one row of rows that were stacked."""
+    assert isinstance(node.op, Index)
+    x, *slots = node.inputs
+    first, rest = node.op.pattern[0], node.op.pattern[1:]
+    if not isinstance(first, At) or not isinstance(first.position, int) or any(map(_is_advanced, rest)):
+        return None
+    rows = _stacked(x)
+    if not rows or not all(same_shape(v, rows[0]) for v in rows):  # stacking would have found out
+        return None
+    row = rows[first.position]
+    return row if all(item == Range() for item in rest) else Index(rest)(row, *slots)
+
+
+def _of_one(node: Apply) -> Variable | None:
+    """Join nothing to an array."""
+    return node.inputs[0] if len(node.inputs) == 1 else None
+
+
+def _is_advanced(item: Item) -> bool:
+    return isinstance(item, Gather | Mask)
+
+
+def _stacked(x: Variable) -> list[Variable]:
+    """Return the rows that a value was stacked of; none if it was not."""
+    if x.owner is None:
+        return []
+    if isinstance(x.owner.op, Stack):
+        return [v if v.dtype == x.dtype else Cast(x.dtype)(v) for v in x.owner.inputs]
+    joined = x.owner.inputs if isinstance(x.owner.op, Join) and x.owner.op.axis == 0 else [x]
+    rows = [without_leading_ones(v) for v in joined]
+    return rows if all(row.ndim == x.ndim - 1 for row in rows) else []
+
+
+RULES: Rules = {
+    DimShuffle: [_transposed],
+    Reshape: [_reshaped],
+    BroadcastTo: [_broadcast],
+    Index: [_whole, _one_of_stacked],
+    Join: [_of_one],
+}

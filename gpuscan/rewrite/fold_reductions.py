@@ -24,29 +24,32 @@ FOLDS = {"sum": lambda total, value: total + value, "max": maximum, "min": minim
 def fold_reductions(graph: Graph) -> Graph | None:
     """Carry the sum, maximum or minimum over all steps of a value, if that is all that is read of its history.
 
-    Means are sums, divided after the loop. A reduction over further axes does those after the loop. Left as they are:
-    histories that something else reads, as the product that a sum over time has become; maxima and minima of loops that
-    may run no step, which is an error; and float16, whose sums a whole array keeps in more digits.
+    Means are sums, divided after the loop. A reduction over further axes does those after the loop. The maximum of a
+    loop that may run no step is taken of as many of its one final value as steps ran: of none it is the error that it
+    was. Left as they are: histories that something else reads, as the product that a sum over time has become; and
+    float16, whose sums a whole array keeps in more digits.
     """
     readers = readers_of(graph.outputs, graph.parameters)
     folds = {node: found for node in graph.nodes if isinstance(node.op, Scan) and (found := _folds(node, readers))}
     if not folds:
         return None
     reduced = {fold.reader: fold for found in folds.values() for fold in found}
-    finals: dict[Apply, Variable] = {}
+    finals: dict[Apply, tuple[Variable, Variable]] = {}  # with the number of steps
 
     def fold(node: Apply, original: Apply) -> Sequence[Variable] | None:
         if original in reduced:
-            return [reduced[original].rest(finals[original])]
+            return [reduced[original].rest(*finals[original])]
         if original not in folds:
             return None
         loop, outputs = open_loop(node), folds[original]
         names = names_of(loop)
         states = [f.state(loop, names.unique(f"{f.op.kind}_{f.record}")) for f in outputs]
         results = (*loop.results, *(Result("final", s.name) for s in states))
+        results += () if loop.stop is None else (Result("steps"),)
         made = close_loop(replace(loop, states=(*loop.states, *states), results=results))
         new = Apply(made.op, made.inputs, node.where).outputs
-        finals.update({f.reader: v for f, v in zip(outputs, new[len(loop.results) :], strict=True)})
+        steps = loop.length if loop.stop is None else new[-1]
+        finals.update({f.reader: (v, steps) for f, v in zip(outputs, new[len(loop.results) :], strict=False)})
         return new[: len(loop.results)]
 
     return rebuild(graph, fold)
@@ -70,8 +73,10 @@ class _Fold:
         read = Variable(value.type.with_dtype(dtype), name)
         return State(name, start, {1: read}, FOLDS[self.op.kind](read, cast(value, dtype)))
 
-    def rest(self, final: Variable) -> Variable:
+    def rest(self, final: Variable, steps: Variable) -> Variable:
         """Return the reduction from the state's final value: over the axes that are not time."""
+        if self.op.kind != "sum" and not steps.known:
+            return self.op(index(final, slice(None, steps)))
         axes = tuple(a - 1 for a in self.op.axes if a)
         whole = index(final, 0)
         return Reduce(self.op.kind, axes)(whole) if axes else whole
@@ -91,15 +96,15 @@ def _folds(node: Apply, readers: dict[Variable, list[Apply | None]]) -> list[_Fo
     found = []
     for result, history in zip(loop.results, node.outputs, strict=True):
         reading = readers.get(history, [])
-        reduces = [r for r in dict.fromkeys(reading) if r is not None and _is_over_time(r, loop)]
+        reduces = [r for r in dict.fromkeys(reading) if r is not None and _is_over_time(r)]
         if result.kind == "history" and reading and len(reduces) == len(set(reading)):
             is_sized = sizes_outside(loop, loop.value_of(result.record)) is not None
             found += [_Fold(r, r.op, result.record) for r in reduces if isinstance(r.op, Reduce)] if is_sized else []
     return found
 
 
-def _is_over_time(node: Apply, loop: Loop) -> bool:
+def _is_over_time(node: Apply) -> bool:
     op, value = node.op, node.inputs[0]
     if not isinstance(op, Reduce) or 0 not in op.axes or op.kind not in FOLDS or value.dtype == "float16":
         return False
-    return op.kind == "sum" or (kind(value.dtype) in "iuf" and bool(loop.length.known) and loop.stop is None)
+    return op.kind == "sum" or kind(value.dtype) in "iuf"

@@ -24,6 +24,7 @@ from gpuscan.rewrite.hoist_invariants import hoist_invariants
 from gpuscan.rewrite.hoist_products import hoist_products
 from gpuscan.rewrite.identities import identities
 from gpuscan.rewrite.inline import inline
+from gpuscan.rewrite.join_loops import join_loops
 from gpuscan.rewrite.keep_last import keep_last
 from gpuscan.rewrite.lazy_branches import lazy_branches
 from gpuscan.rewrite.merge_emits import merge_emits
@@ -31,6 +32,7 @@ from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.refusals import noting
 from gpuscan.rewrite.report import PassRun, loop_costs
+from gpuscan.rewrite.results_from_length import results_from_length
 from gpuscan.rewrite.share_segments import share_segments
 from gpuscan.rewrite.simplify_states import simplify_states
 from gpuscan.rewrite.sizes_from_inputs import sizes_from_inputs
@@ -38,7 +40,10 @@ from gpuscan.rewrite.small_powers import small_powers
 from gpuscan.rewrite.smaller_reductions import smaller_reductions
 from gpuscan.rewrite.stable_logs import stable_logs
 from gpuscan.rewrite.stable_quotients import stable_quotients
+from gpuscan.rewrite.stack_past import stack_past
+from gpuscan.rewrite.states_from_rows import states_from_rows
 from gpuscan.rewrite.sum_after import sum_after
+from gpuscan.rewrite.unroll_loops import unroll_loops
 from gpuscan.rewrite.widen_products import widen_products
 
 Pass = Callable[[Graph], Graph | None]
@@ -60,6 +65,7 @@ PASSES: tuple[Pass, ...] = (
     keep_last,  # asks for less of each loop
     drop_unread,  # what is asked for no longer goes, and with it what only that needed
     share_segments,  # one run also for loops that a gradient runs in segments
+    unroll_loops,  # before the algebra, which then sees the steps
     # ---- algebra, on graphs and on the steps of loops ----
     fold_constants,
     compose_moves,
@@ -81,12 +87,16 @@ PASSES: tuple[Pass, ...] = (
     merge_emits,
     drop_unread,
     simplify_states,  # what never changes is a non-sequence for the passes below
+    states_from_rows,  # before the input projections go, of which there may be more then
+    results_from_length,
+    stack_past,  # after unread histories have gone
     widen_products,  # before the next two, which take the joined weights and the input projections out
     hoist_invariants,
     hoist_products,  # after it: rows meet what does not change
     sum_after,  # before the next, which would take from it the histories that a product after the loop reads
     fold_reductions,
     drop_unread,
+    join_loops,  # after all that is said of one loop
     merge_equal,
     lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
 )

@@ -43,7 +43,7 @@ def _simplified(node: Apply) -> Sequence[Variable] | None:
 
 def _never_changes(loop: Loop, state: State) -> bool:
     kinds = {r.kind for r in loop.results if r.record == state.name}
-    return state.depth == 1 and state.next is state.reads.get(1) and "last" not in kinds
+    return state.depth == 1 and state.next is state.reads.get(1) and kinds <= {"history", "final"}
 
 
 def _constant(result: Result, state: State, steps: Variable) -> Variable:

@@ -82,7 +82,7 @@ def test_a_loop_inside_speaks_for_itself(device: StandIn, monkeypatch: pytest.Mo
     x, w = gt.matrix("x"), gt.matrix("w")
 
     def step(row: Any, w: Any) -> Any:
-        inner, _ = gs.scan(lambda s, v: s * 0.5 + v, None, [row @ w], [row], n_steps=4, name="inner")
+        inner, _ = gs.scan(lambda s, v: s * 0.5 + v, None, [row @ w], [row], n_steps=5, name="inner")
         return inner[-1]
 
     out, _ = gs.scan(step, x, None, w, name="outer")

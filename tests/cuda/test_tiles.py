@@ -124,7 +124,7 @@ def heads_of_a_batch(given: Given) -> Any:
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(lags_taps_and_rows, marks=pytest.mark.every_architecture),
+        pytest.param(lags_taps_and_rows, marks=pytest.mark.optimised),
         lanes_that_know_where_they_are,
         gathers_scatters_and_a_loop_inside,
         draws_and_a_condition,

@@ -144,7 +144,6 @@ READS: dict[str, tuple[Callable[[gs.Variable], gs.Variable], str, str]] = {
     "twice": (lambda h: h[-1] + h[-3:].sum(0), "final of state, last 3 of state", "last 1 of emit, last 3 of emit"),
 }
 KEEPS_ALL: dict[str, Callable[[gs.Variable], Any]] = {
-    "[0]": lambda h: h[0],
     "[n]": lambda h: h[n],
     "[n:]": lambda h: h[n:],
     "[:-1]": lambda h: h[:-1],
@@ -155,7 +154,7 @@ KEEPS_ALL: dict[str, Callable[[gs.Variable], Any]] = {
     "[[-1, -2]]": lambda h: h[[-1, -2]],
     "sum": lambda h: h.sum(0),
     "whole": lambda h: h,
-    "its own index": lambda h: h[-2:][h[0, 0].astype("int64")],
+    "its own index": lambda h: h[h[0, 0].astype("int64")],
 }
 
 

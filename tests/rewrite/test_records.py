@@ -122,7 +122,6 @@ def test_maxima_of_a_loop_that_runs():
 @pytest.mark.parametrize(
     "read",
     [
-        lambda h: h.max(0),  # of no step it is an error
         lambda h: h.sum(1),
         lambda h: h.prod(0),
         lambda h: h.sum(0) + h[0],

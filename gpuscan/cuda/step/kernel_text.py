@@ -30,6 +30,7 @@ from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
 from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
 from gpuscan.cuda.step.parameters import Parameters
+from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
 from gpuscan.cuda.step.resident import most_per_thread
@@ -275,7 +276,7 @@ class _StepText:
             carried.enter()
         write_body(w, self.opened.body)
         for result in loop.results:
-            if result.kind in ("history", "last") and result.record not in self.totals:
+            if result.is_kept and result.record not in self.totals:
                 self._kept_each_step(result)
         for carried in self.states:
             carried.compute_next()
@@ -306,6 +307,8 @@ class _StepText:
         elif result.kind == "last":
             first = self.given.add(f"first_{result.record}", "int64", Steps(first_kept=result.rows))
             row, condition = f"(t - {first})", f"if (t >= {first}) "
+        elif result.kind == "part":
+            row, condition = part_of(result, "t")
         self._store(array, value, row, condition, lambda at: self.w.read(value, at))
 
     def _store(self, array: str, value: Variable, row: str, condition: str, element: Callable[[Position], str]) -> None:

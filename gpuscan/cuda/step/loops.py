@@ -17,6 +17,7 @@ from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.hazards import Buffer
 from gpuscan.cuda.step.nodes import write_node
 from gpuscan.cuda.step.order import ordered
+from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import Kept, Text, Value, View
@@ -214,6 +215,9 @@ class _InnerLoop:
         for result, rows in self.rows.items():
             if result.kind == "history":
                 rows.store(w, f"(int){self.t}", loop.value_of(result.record))
+            elif result.kind == "part":
+                row, condition = part_of(result, self.t)
+                rows.store(w, f"(int){row}", loop.value_of(result.record), condition)
             elif result.kind == "last":
                 kept = rows.shape[0]
                 row = f"(int)({self.t} - {self.length} + {kept})"

@@ -49,7 +49,7 @@ def describe(
             yield Place(n.name, place)
     for result in loop.results:
         if result.kind != "steps":
-            how = "written at each step" if result.kind in ("history", "last") else "written after the last step"
+            how = "written at each step" if result.is_kept else "written after the last step"
             yield Place(f"{result}", how)
 
 

@@ -75,6 +75,14 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
     columns = own_columns(w.team, space, inner, shape[-1], vector)
     if columns is None or not w.has_room(space, w.c_type(b), summing=True):
         return ""
+    key = (b, columns, space)
+    if key not in w.columns:  # products of several left sides with one matrix share its columns
+        w.columns[key] = _held(w, b, columns, inner, space)
+    return w.columns[key]
+
+
+def _held(w: Writer, b: Variable, columns: Columns, inner: int, space: tuple[int, ...]) -> str:
+    """Declare the columns of a matrix that each thread holds, if there is room; return how one is read."""
     registers = columns.size * max(C_BYTES[w.c_type(b)] // 4, 1)
     written_out = columns.rows * w.team.sums(space) * w.products <= MOST_WRITTEN_OUT
     if written_out and w.resident_registers + registers <= registers_for_weights(w.team, w.busy_registers):
@@ -87,7 +95,7 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
     if name:
         thread = "threadIdx.x" if places == w.team.block else f"threadIdx.x % {places}"
         w.touches_shared = True  # a step begins with a barrier: others may have written what a thread reads
-        vectors = columns.rows // vector
+        vector, vectors = columns.vector, columns.rows // columns.vector
         if vector == 1:
             _load(w, b, columns, inner, f"{name}[(c * {vectors} + r) * {places} + {thread}]")
             return f"({w.c_type(b)}){name}[({_slot(columns, vectors)}rr) * {places} + {thread}]"

@@ -119,6 +119,7 @@ class Writer:
         self.busy_registers = 0  # of each thread, for states and the sums of products
         self.resident_registers = 0
         self.columns_of: set[str] = set()  # names of non-sequences of which threads hold columns
+        self.columns: dict[Hashable, str] = {}  # how those of a matrix are read, by it and by which they are
         self.held: list[str] = []  # declarations of what is loaded before the first step
         self.at_start: list[str] = []  # statements that load it
         self.copies: dict[tuple[str, str], str] = {}  # a block's copies of what a grid shares, by array and start
