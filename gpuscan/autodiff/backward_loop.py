@@ -190,7 +190,7 @@ class _Backward:
             if state.name in owed:
                 add(state.next, owed[state.name][0].reads[1])
         for result, cotangent in self.came.items():
-            if result.kind in ("history", "last") and (rows := self._rows(result, cotangent)) is not None:
+            if result.is_kept and (rows := self._rows(result, cotangent)) is not None:
                 read = Variable(row_type(rows), f"d_{result.record}")
                 self._add_sequence(f"d_{result.record}", rows, {0: read})
                 add(self.forward.value_of(result.record), read)
@@ -200,11 +200,15 @@ class _Backward:
         return {v: g for v, g in zip(reads, collect(given, reads), strict=True) if g is not None}
 
     def _rows(self, result: Result, cotangent: Cotangent) -> Variable | None:
-        """Return what came in for a history, or its last rows, as a row for each step; None for nothing."""
+        """Return what came in for a history, or rows of one, as a row for each step; None for nothing."""
         if result.kind == "last":
             last = cotangent.total()
             missing = self.length - dim(last, 0)
             return gt.join(0, gt.zeros([missing, *dims(last, 1)], last.dtype), last)
+        if result.kind == "part":
+            rows = cotangent.total()
+            nothing = gt.zeros([self.length, *dims(rows, 1)], rows.dtype)
+            return gt.set_subtensor(nothing[result.part], rows)
         is_state = self.forward.state(result.record) is not None
         parts = [p for p in cotangent.parts if not (is_state and _of_last_row(p.pattern))]
         rest = Cotangent(cotangent.of, cotangent.whole, parts)

@@ -46,7 +46,21 @@ def checkpointed(output: Callable[[gs.Variable], Outputs]) -> Outputs:
     return output(scan(lambda h: gt.sin(h), outputs_info=x, n_steps=6, checkpoint=3))
 
 
-BEFORE = {"merge_emits": ["merge_equal"], "sum_after": ["keep_last", "drop_unread"]}
+def past_values(read: Callable[[gs.Variable], gs.Variable]) -> gs.Variable:
+    """A gradient that reads the values that steps start from, of a loop of whose history a cost reads some or all."""
+    h = scan(lambda row, h: gt.exp(row) * h, X, x)
+    return gs.grad(read(h).sum(), X)
+
+
+LAST_ALONE = ["keep_last", "drop_unread"]
+BEFORE: dict[str, list[str]] = {
+    "merge_emits": ["merge_equal"],
+    "states_from_rows": LAST_ALONE,
+    "results_from_length": LAST_ALONE,
+    "stack_past": ["sizes_from_inputs", "merge_equal", "merge_emits", *LAST_ALONE],
+    "sum_after": LAST_ALONE,
+    "join_loops": LAST_ALONE,
+}
 """Passes that make of the programs below what a pass is for."""
 
 e, p = gt.exp(x), gt.sigmoid(x)
@@ -76,6 +90,10 @@ PAIRS: dict[str, tuple[Callable[[], Outputs], Callable[[], Outputs]]] = {
         lambda: checkpointed(lambda h: [h[-1], gs.grad(h[-1].sum(), x)]),
         lambda: checkpointed(lambda h: h[-1]),  # no gradient, and one run of one loop
     ),
+    "unroll_loops": (
+        lambda: scan(lambda h: gt.sin(h) * 2, None, x, n_steps=1),
+        lambda: scan(lambda h: gt.sin(h) * 2, None, x, n_steps=5),
+    ),
     "fold_constants": (lambda: x * (gt.constant(2.0) + 3.0), lambda: x * 2.0 + 3.0),
     "compose_moves": (lambda: X.T.T, lambda: X.T),
     "smaller_reductions": (lambda: X.T.sum(0), lambda: X.sum(1).sum(0)),  # which would round otherwise
@@ -101,6 +119,15 @@ PAIRS: dict[str, tuple[Callable[[], Outputs], Callable[[], Outputs]]] = {
         lambda: scan(lambda row, h, fixed: (h * fixed + row, fixed), X, [x, y])[0],
         lambda: scan(lambda row, h, moved: (h * moved + row, moved * 2), X, [x, y])[0],
     ),
+    "states_from_rows": (
+        lambda: scan(lambda row, late, h: (row, late @ Y + h), X, [X[0], y])[1][-1],
+        lambda: scan(lambda row, late, h: (row, late * 2 + h), X, [X[0], y])[1][-1],  # a register, and no copy of X
+    ),
+    "results_from_length": (
+        lambda: scan(lambda k: k + 2, None, i, n_steps=X.shape[0])[-1],
+        lambda: scan(lambda h: h + 2.0, None, s, n_steps=X.shape[0])[-1],  # a float rounds at every step
+    ),
+    "stack_past": (lambda: past_values(lambda h: h[-1]), lambda: past_values(lambda h: h * h)),
     "widen_products": (
         lambda: scan(lambda h: gt.tanh(h @ X) * gt.tanh(h @ Y), None, x, n_steps=3),
         lambda: scan(lambda h: gt.tanh(h @ X) * gt.tanh((h + 1) @ Y), None, x, n_steps=3),
@@ -119,7 +146,11 @@ PAIRS: dict[str, tuple[Callable[[], Outputs], Callable[[], Outputs]]] = {
     ),
     "fold_reductions": (
         lambda: scan(lambda row: gt.exp(row), X).sum(0),
-        lambda: scan(lambda row: gt.exp(row), X).max(0),  # of no step it is an error
+        lambda: scan(lambda row: gt.exp(row), X).argmax(0),
+    ),
+    "join_loops": (
+        lambda: scan(lambda row, h: gt.sin(h) + row, x, s)[-1] * scan(lambda row, h: gt.cos(h) * row, x, s)[-1],
+        lambda: scan(lambda row, h: gt.sin(h) + row, x, s)[-1] * scan(lambda row, h: gt.cos(h) * row, y, s)[-1],
     ),
     "lazy_branches": (
         lambda: gs.ifelse(s > 0, gt.exp(x), y),
