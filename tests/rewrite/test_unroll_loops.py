@@ -195,3 +195,13 @@ def test_kernels_compute_the_same():
     expected = gs.function(INPUTS, outputs, OFF, device="cpu", on_unused_input="ignore")(*VALUES)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_a_state_that_changes_its_shape_is_an_error_either_way():
+    a = gt.vector("a")
+    out = scan(lambda h: h + a, None, h0, n_steps=1)
+    for mode, error in ((None, gs.ShapeError), (OFF, gs.LoopError)):
+        f = gs.function([h0, a], out, mode, device="cpu")
+        np.testing.assert_array_equal(f([1, 2], [3, 4]), [[4, 6]])
+        with pytest.raises(error):
+            f([1], [3, 4])
