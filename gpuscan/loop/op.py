@@ -250,8 +250,12 @@ def result_type(loop: Loop, result: Result) -> TensorType:
 def _rows(loop: Loop, result: Result) -> int | None:
     if result.kind == "history" and result.rows:
         return result.rows
-    steps = loop.length.known if loop.stop is None else None
-    return None if steps is None else result.count(steps)
+    steps = loop.length.known
+    if steps is None:
+        return None
+    # With a condition, from one step to all of them run.
+    count = result.count(steps if loop.stop is None else min(steps, 1))
+    return count if count == result.count(steps) else None
 
 
 def _check(loop: Loop) -> None:

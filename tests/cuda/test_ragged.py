@@ -69,6 +69,20 @@ def parts() -> Program:
     return Program([a], gs.map(step, a)[0], [0.2 + rng.random(6)])
 
 
+def ends() -> Program:
+    """The last and the first row alone, of a state and of an emit: nothing else is kept."""
+    a = gt.vector("a")
+
+    def step(a: Any) -> Any:
+        def inside(x: Any, a: Any) -> Any:
+            return x * 1.3 + a, gt.exp(-x) * a, gt.sin(x), gs.until(x > 4)
+
+        (xs, es, firsts), _ = gs.scan(inside, None, [a, None, None], a, n_steps=12)
+        return xs[-1] * es[-1] + firsts[0] + firsts[:1].sum()
+
+    return Program([a], gs.map(step, a)[0], [0.2 + rng.random(6)])
+
+
 def weights() -> Program:
     rows, h0, w = gt.matrix("rows"), gt.matrix("h0"), gt.matrix("w")
 
@@ -111,7 +125,7 @@ def backwards() -> Program:
 
 
 PROGRAMS: dict[str, Callable[[], Program]] = {
-    f.__name__: f for f in (newton, reductions, parts, weights, lags, backwards)
+    f.__name__: f for f in (newton, reductions, parts, ends, weights, lags, backwards)
 }
 CASES = [(name, TEAMS[(i + j) % 4]) for i, name in enumerate(PROGRAMS) for j in range(2)]
 

@@ -219,9 +219,7 @@ class _InnerLoop:
                 row, condition = part_of(result, self.t)
                 rows.store(w, f"(int){row}", loop.value_of(result.record), condition)
             elif result.kind == "last":
-                kept = rows.shape[0]
-                row = f"(int)({self.t} - {self.length} + {kept})"
-                rows.store(w, row, loop.value_of(result.record), f"if ({self.t} >= {self.length} - {kept}) ")
+                self._store_last(result, rows)
         for carried in states:
             carried.compute_next()
         w.close_group()
@@ -245,13 +243,22 @@ class _InnerLoop:
             w.barrier()
         w.touches_shared = outer_touches or touches
 
+    def _store_last(self, result: Result, rows: _Rows) -> None:
+        """Write what stores a row if it is one of the last; with a condition, any may turn out to be the last one."""
+        value, kept = self.loop.value_of(result.record), rows.shape[0]
+        if self.loop.stop is not None and kept == 1:
+            rows.store(self.w, "0", value)
+            return
+        row = f"(int)({self.t} - {self.length} + {kept})"
+        rows.store(self.w, row, value, f"if ({self.t} >= {self.length} - {kept}) ")
+
     def _results(self, states: list[Carried], steps: str) -> None:
         w = self.w
         by_name = {carried.state.name: carried for carried in states}
         for result, output in zip(self.loop.results, self.node.outputs, strict=True):
             if result.kind == "steps":
                 w.values[output] = Text(steps)
-            elif result.kind == "last" and self.loop.stop is not None:
+            elif result.kind == "last" and self.loop.stop is not None and self.rows[result].shape[0] > 1:
                 raise RefusalError(f"{self.loop.title}: the last rows of {result.record} move with its condition")
             elif result.kind == "final":
                 carried = by_name[result.record]

@@ -253,7 +253,7 @@ def _with_item(pattern: Pattern, axis: int, item: Item) -> Pattern:
 
 @_rule(WriteIndex)
 def _write_index(r: Room, op: WriteIndex, node: Apply) -> Found:
-    """Rows written to a part of an array, or of rows, that they fill; or one element to rows."""
+    """Rows written to a part of an array, or of rows, that they fill; or to rows, one of them or the first ones."""
     x, value, *slots = node.inputs
     onto, found = r.rows.get(x), selections(op.pattern, [r.value(slot) for slot in slots])
     if found is None or any(not isinstance(s.item, Range | At) for s in found.along):
@@ -263,7 +263,13 @@ def _write_index(r: Room, op: WriteIndex, node: Apply) -> Found:
     if onto is None or any(s.item != Range() for axis, s in enumerate(found.along) if axis != onto.axis):
         return None
     selected = found.along[onto.axis]
-    return _write_one(r, op, onto, r.value(value), selected) if isinstance(selected.item, At) else None
+    if isinstance(selected.item, At):
+        return _write_one(r, op, onto, r.value(value), selected)
+    part = _part(r, onto, selected)
+    if part is None or part[0] is not onto.room or part[2] is not None:
+        return None
+    pattern = _with_item(op.pattern, onto.axis, part[1])
+    return replace(onto, room=WriteIndex(pattern, op.accumulate)(onto.room, r.value(value)))
 
 
 def _write_one(r: Room, op: WriteIndex, onto: Rows, value: Variable, selected: Selection) -> Found:
