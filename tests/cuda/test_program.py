@@ -53,7 +53,7 @@ def nested() -> tuple[list[gs.Variable], gs.Variable]:
     x, w = gt.matrix("x"), gt.matrix("w")
 
     def step(row: Any, w: Any) -> Any:
-        inner, _ = gs.scan(lambda s, v: s * 0.5 + v, None, [row @ w], [row], n_steps=4)
+        inner, _ = gs.scan(lambda s, v: s * 0.5 + v, None, [row @ w], [row], n_steps=5)
         return inner[-1]
 
     return [x, w], gs.scan(step, [x], None, [w])[0]

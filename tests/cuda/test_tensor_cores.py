@@ -154,7 +154,7 @@ def test_a_product_is_that_of_rounded_operands(name: str, precision: str, team: 
 def test_a_warp_a_lane(precision: str) -> None:
     """Each of several lanes has a small product to itself, and its rows are not lanes."""
     s, w = gt.ftensor3("s"), gt.fmatrix("w")
-    out, _ = gs.scan(lambda s, w: (s[:, ::-1] - 1) @ w, None, [s], [w], n_steps=1)
+    out, _ = gs.scan(lambda s, w: (s[:, ::-1] - 1) @ w, None, [s], [w], n_steps=2)
     s_value, w_value = np.random.default_rng(0).integers(-9, 9, (5, 8, 16)).astype("float32"), normal(16, 16)
     (found,), f = run([s, w], [out], [s_value, w_value], precision, "warp")
     expected = (s_value[:, ::-1] - 1) @ rounded(w_value, precision).astype("float64")

@@ -304,7 +304,8 @@ def test_passes_in_any_order_leave_meaning_as_it_is(loop, passes: list[Pass]):
         graph = run_pass(graph) or graph
         for found, value in zip(evaluate(graph, symbolic.values), expected, strict=True):
             assert_same(np.asarray(found), value, rtol=0)
-    for run_pass in PASSES:
+    # A loop that another order took out of a step may become its step only now, and that is simplified in a next round.
+    for run_pass in (*PASSES, *PASSES):
         graph = run_pass(graph) or graph
     assert all(run_pass(graph) is None for run_pass in PASSES), "there is still something to do"
 
