@@ -124,43 +124,44 @@ class GridTeam(Strategy):
         whole = loop.without_lanes()
         if (reason := refuse_any_team(whole)) is not None:
             return reason
-        return refuse_registers(whole, self._shape(whole, gpu))
+        reasons = [refuse_registers(whole, shape) for shape in self._shapes(whole, gpu)]
+        return None if None in reasons else reasons[0]
 
     def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         whole = loop.without_lanes()
-        return [step_plan(whole, self._shape(whole, gpu), 1, gpu)]
+        shapes = [shape for shape in self._shapes(whole, gpu) if refuse_registers(whole, shape) is None]
+        return [step_plan(whole, shape, 1, gpu) for shape in shapes]
 
-    def _shape(self, loop: Analysis, gpu: GPU) -> Team:
+    def _shapes(self, loop: Analysis, gpu: GPU) -> list[Team]:
         if (tiled := _grid_of_tiles(loop, gpu)) is not None:
-            return tiled
+            return [tiled]
         elements, last = prod(loop.widest()), loop.widest()[-1] if loop.widest() else 1
         if loop.longest_sum() < LONG_SUM:
             block = 256
             ranks = min(elements, gpu.sms * block)
-            return Team("grid", ranks, 1, block, -(-ranks // block))
-        return _grid_of_columns(loop, last, elements // last, gpu)
+            return [Team("grid", ranks, 1, block, -(-ranks // block))]
+        return _grids_of_columns(loop, last, elements // last, gpu)
 
 
-def _grid_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> Team:
-    """Return the grid in which a thread needs the fewest registers for its columns of weights and its sums.
+def _grids_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> list[Team]:
+    """Return grids in which a rank has a column of the weights and some of the rows, of all lanes together.
 
-    A rank has a column of the weights and some of the rows, of all lanes together; the threads of a rank divide the
-    terms of its sums.
+    The threads of a rank divide the terms of its sums, and do everything else alike: the more there are, the fewer
+    weights each holds, and the more often the rest is done. First come those that need the fewest registers for both.
     """
     threads = gpu.sms * GRID_BLOCK
-    best: tuple[int, int, int] | None = None
+    found: list[tuple[int, Team]] = []
     for parts in (32, 16, 8, 4, 2, 1):
         groups = max(min(threads // (columns * parts), rows), 1)
-        registers = -(-rows // groups) + -(-loop.longest_sum() // parts)
-        if columns * groups * parts <= threads and (best is None or registers < best[0]):
-            best = (registers, groups, parts)
-    if best is None:
-        return Team("grid", threads, 1, GRID_BLOCK, gpu.sms)
-    _, groups, parts = best
-    ranks = columns * groups
-    # Whole ranks to a block, spread over all SMs.
-    block = -(-(-(-ranks // gpu.sms) * parts) // 32) * 32
-    return Team("grid", ranks, parts, block, -(-ranks * parts // block))
+        ranks = columns * groups
+        if ranks * parts <= threads:
+            registers = -(-rows // groups) + -(-loop.longest_sum() // parts)
+            # Whole ranks to a block, spread over all SMs.
+            block = -(-(-(-ranks // gpu.sms) * parts) // 32) * 32
+            found.append((registers, Team("grid", ranks, parts, block, -(-ranks * parts // block))))
+    if not found:
+        return [Team("grid", threads, 1, GRID_BLOCK, gpu.sms)]
+    return [team for _, team in sorted(found, key=lambda pair: pair[0])]
 
 
 def _grid_of_tiles(loop: Analysis, gpu: GPU) -> Team | None:

@@ -19,6 +19,8 @@ from gpuscan.cuda.costs import (
     step_work,
 )
 from gpuscan.cuda.gpu import KNOWN_GPUS
+from gpuscan.cuda.step.analysis import analyse
+from gpuscan.cuda.strategies import GridTeam, choose
 from gpuscan.loop import Loop, open_loop
 from gpuscan.tensor.pointwise import POINTWISE
 
@@ -111,3 +113,23 @@ def test_rates_are_those_of_the_data_sheets() -> None:
 
 def test_special_functions_are_rows_of_the_table() -> None:
     assert SPECIALS.keys() <= POINTWISE.keys()
+
+
+def test_a_grid_has_as_many_threads_to_a_rank_as_is_quickest() -> None:
+    """Of those that share sums each does the rest of the step: of many rows that is more than the weights are."""
+    parts = {}
+    for batch in (8, 2048):
+        x, w = (
+            gt.tensor("x", dtype="float32", shape=(None, batch, 512)),
+            gt.tensor("w", dtype="float32", shape=(512, 512)),
+        )
+        out, _ = gs.scan(lambda x, h, w: gt.tanh(gt.tanh(x) + gt.tanh(h) @ w), x, gt.zeros_like(x[0]), w)
+        assert out.owner is not None
+        loop = analyse(open_loop(out.owner))
+        plans = GridTeam().plans(loop, H200)
+        best = min(plans, key=lambda plan: plan.seconds)
+        assert len(plans) > 3
+        with gs.config.change_flags(strategy="grid"):
+            assert choose(loop.loop, H200).shape == best.shape
+        parts[batch] = best.shape.parts
+    assert parts[8] > parts[2048]
