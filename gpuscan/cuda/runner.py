@@ -157,6 +157,8 @@ class LoopRunner:
         if bound is None and not self._sizing and (sizing := self._inputs_of_sizes()):
             self._sizing = sizing
             plan, bound = self._planned(self._loop_for(shapes, inputs), steps)
+            if bound is None:  # it is not the numbers that keep it on the host
+                self._sizing = ()
         launch = None if bound is None else self.device.load(bound.kernel, cooperative=bound.cooperative)
         return Prepared(plan, bound, launch)
 

@@ -9,8 +9,10 @@ import pytest
 
 import gpuscan as gs
 import gpuscan.tensor as gt
+from gpuscan.cuda import runner
 from gpuscan.cuda.emulator import find_compiler
 from gpuscan.cuda.step.loops import MOST_KEPT_BYTES
+from gpuscan.cuda.strategies import choices
 from gpuscan.errors import KernelError
 
 try:
@@ -76,6 +78,20 @@ def test_segments_of_a_length_that_a_call_says(checkpoint: Any) -> None:
         values = np.linspace(-1, 1, steps)
         np.testing.assert_allclose(f(values), reference(values), rtol=1e-12)
         assert all(plan.team != "host" for plan in f.plans), f.explain("str")
+
+
+def test_numbers_that_do_not_help_are_not_planned_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = []
+    monkeypatch.setattr(runner, "choices", lambda *arguments: planned.append(arguments) or choices(*arguments))
+
+    def step(s: Any, n: Any) -> Any:
+        return s * 0.5 + s[s > 0].sum() + gt.sin(gt.arange(n) * s[1]).sum()  # what a mask takes only values tell
+
+    f, reference = both(gs.scan(step, None, x, n, n_steps=3)[0], x, n)
+    for size in (2, 3, 4):
+        np.testing.assert_allclose(f(np.arange(5.0), size), reference(np.arange(5.0), size), rtol=1e-12)
+    assert f.plans[0].team == "host"
+    assert len(planned) == 2  # for any number, and to see whether the first helps
 
 
 def test_more_rows_than_a_thread_is_to_hold() -> None:
