@@ -116,44 +116,89 @@ def estimate(
     precision : str
         What their operands are rounded to.
     """
-    nodes = [node for node in loop.nodes() if work_of(node) and node not in chosen]
-    sums = sum(is_sum(node) for node in nodes) if team.kind != "thread" else 0
-    together = _steps_together(loop, team)
-    elsewhere = sum(work_of(node) for node in chosen) // max(loop.lanes.count, 1)
-    work, lanes, threads = loop.work() - elsewhere, max(loop.lanes.count, 1) * together, team.threads
     needed = operands(loop, team, gpu, chosen, precision)
-    on_cores, calls = cost_of(loop.opened, chosen, loop.shape, team, precision) if chosen else (0, 0)
-    clock = gpu.clock_ghz * 1e9
-    elements = prod(loop.widest())
-    busy = min(team.ranks, elements) * (team.parts if sums else 1)
-    independent = INDEPENDENT[team.kind if elements > 1 else "thread"]
-    if loop.lanes.tile:  # neighbouring lanes do not wait for each other
-        independent = max(independent, min(needed.sums, MOST_INDEPENDENT))
-    apart = DEPENDENT_CLOCKS / independent * work / busy + DEPENDENT_CLOCKS * (len(nodes) + _in_turn(loop, team, nodes))
-    late = L2_LATENCY_CLOCKS if needed.fetched else 0
-    met = {
-        "thread": 0.0,
-        "warp": (sums + 1) * 2 * WARP_SHUFFLE_CLOCKS / clock,
-        "block": (sums + 1) * BLOCK_BARRIER,
-        "grid": (sums + 1) * (GRID_BARRIER + L2_LATENCY_CLOCKS / clock),
-    }[team.kind]
-    read = any(s.reads for s in loop.loop.sequences) and team.kind != "thread"
-    met += calls * BLOCK_BARRIER
-    waiting = (apart + DEPENDENT_CLOCKS * on_cores + (DRAM_LATENCY_CLOCKS if read else 0) / 2 + late) / clock + met
-    waves = -(-lanes // _at_once(loop, team, gpu, needed))
-    around = threads * (sums + 1) * SET_UP if team.kind != "thread" else 0
-    loaded = threads * needed.loads
-    products = loop.multiplied() - elsewhere
-    apiece = work - products + SPECIAL_INSTRUCTIONS * sum(map(specials_of, nodes)) / max(loop.lanes.count, 1)
-    instructions = around + products / 2 + _times(loop, team) * apiece + loaded + threads * on_cores
-    busiest = _on_busiest(lanes, team, gpu)
+    counts = _counted(loop, team, chosen, precision)
+    together = _steps_together(loop, team)
+    teams = max(loop.lanes.count, 1) * together
+    busiest, waves = _on_busiest(teams, team, gpu), -(-teams // _at_once(loop, team, gpu, needed))
+    clock, loaded = gpu.clock_ghz * 1e9, team.threads * needed.loads
+    instructions = _instructions(loop, team, counts) + loaded
     return Estimate(
-        waiting=waves * waiting / together,
+        waiting=waves * _waiting(loop, team, counts, needed, clock) / together,
         issuing=busiest * instructions / (LANES_PER_SM * clock) / together,
         loading=busiest * loaded / (LOADS_PER_SM * clock) / together,
         fetching=busiest * needed.fetched / (L2_BYTES * clock) / together,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """What a team does in a step.
+
+    Attributes
+    ----------
+    nodes : tuple of Apply
+        Those that compute, but for products on tensor cores.
+    sums : int
+        How many of them the threads of a team share.
+    work, products, specials : float
+        Operations of these nodes, those of products among them, and instructions of special function units.
+    on_cores, calls : int
+        Instructions of a thread for products on tensor cores, and how often it waits for others in them.
+    """
+
+    nodes: tuple[Apply, ...]
+    sums: int
+    work: float
+    products: float
+    specials: float
+    on_cores: float
+    calls: int
+
+
+def _counted(loop: Analysis, team: Team, chosen: frozenset[Apply], precision: str) -> _Counts:
+    teams = max(loop.lanes.count, 1)
+    nodes = tuple(node for node in loop.nodes() if work_of(node) and node not in chosen)
+    elsewhere = sum(map(work_of, chosen)) // teams
+    on_cores, calls = cost_of(loop.opened, chosen, loop.shape, team, precision) if chosen else (0, 0)
+    return _Counts(
+        nodes=nodes,
+        sums=sum(map(is_sum, nodes)) if team.kind != "thread" else 0,
+        work=loop.work() - elsewhere,
+        products=loop.multiplied() - elsewhere,
+        specials=sum(map(specials_of, nodes)) / teams,
+        on_cores=on_cores,
+        calls=calls,
+    )
+
+
+def _waiting(loop: Analysis, team: Team, counts: _Counts, needed: Operands, clock: float) -> float:
+    """Return the seconds from the beginning of a team's step to its end, if nobody else is in the way."""
+    elements = prod(loop.widest())
+    busy = min(team.ranks, elements) * (team.parts if counts.sums else 1)
+    independent = INDEPENDENT[team.kind if elements > 1 else "thread"]
+    if loop.lanes.tile:  # neighbouring lanes do not wait for each other
+        independent = max(independent, min(needed.sums, MOST_INDEPENDENT))
+    clocks = DEPENDENT_CLOCKS / independent * counts.work / busy
+    clocks += DEPENDENT_CLOCKS * (len(counts.nodes) + _in_turn(loop, team, counts.nodes) + counts.on_cores)
+    clocks += L2_LATENCY_CLOCKS if needed.fetched else 0
+    if team.kind != "thread" and any(s.reads for s in loop.loop.sequences):
+        clocks += DRAM_LATENCY_CLOCKS / 2
+    meeting = {
+        "thread": 0.0,
+        "warp": 2 * WARP_SHUFFLE_CLOCKS / clock,
+        "block": BLOCK_BARRIER,
+        "grid": GRID_BARRIER + L2_LATENCY_CLOCKS / clock,
+    }[team.kind]
+    return clocks / clock + (counts.sums + 1) * meeting + counts.calls * BLOCK_BARRIER
+
+
+def _instructions(loop: Analysis, team: Team, counts: _Counts) -> float:
+    """Return the instructions of a team's threads in a step, but for those that read operands of products."""
+    around = team.threads * (counts.sums + 1) * SET_UP if team.kind != "thread" else 0
+    apiece = counts.work - counts.products + SPECIAL_INSTRUCTIONS * counts.specials
+    return around + counts.products / 2 + _times(loop, team) * apiece + team.threads * counts.on_cores
 
 
 def _times(loop: Analysis, team: Team) -> int:
