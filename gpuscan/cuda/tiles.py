@@ -140,7 +140,7 @@ def _tilings(loop: Analysis, shared: _Shared) -> Iterator[tuple[Analysis, Team]]
     for height in _heights(loop.lanes.sizes[shared.axis]):
         tiled = loop.in_tiles(shared.axis, height)
         for shape in _shapes(height, tiled.shape(shared.product)[-1]):
-            left = registers_for_weights(shape, busy_registers(tiled, shape))
+            left = registers_for_weights(shape, busy_registers(tiled.opened, shape, tiled.space, tiled.random))
             if left >= 0 and refuse_registers(tiled, shape) is None:
                 yield tiled, shape
 

@@ -59,12 +59,11 @@ def _sizing_inputs(node: Apply) -> Sequence[Variable]:
     if not isinstance(node.op, IfElse | GraphCall):
         return ()
     inputs = node.inputs[1:] if isinstance(node.op, IfElse) else node.inputs
-    return [
-        v
-        for graph in node.op.graphs
-        for v, inside in zip(inputs, graph.parameters, strict=True)
-        if inside in sizing_values(graph.outputs)
-    ]
+    found: list[Variable] = []
+    for graph in node.op.graphs:
+        sizing = sizing_values(graph.outputs)
+        found += [v for v, inside in zip(inputs, graph.parameters, strict=True) if inside in sizing]
+    return found
 
 
 def _bounds_written(node: Apply) -> Sequence[Variable]:

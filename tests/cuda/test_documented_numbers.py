@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpuscan.cuda import captured, prefix, runner, step_plan, strategies, tiles
-from gpuscan.cuda.step import groups, kernel_text, loops, memory, resident, sequences, tensor_cores, writer
+from gpuscan.cuda.step import folds, groups, kernel_text, loops, memory, resident, sequences, tensor_cores, writer
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "kernels.md").read_text(encoding="utf-8").split())
 
@@ -37,7 +37,7 @@ NUMBERS = [
     ("in the team, {} terms and", tensor_cores.FEWEST_TERMS),
     ("terms and {} columns; their operands", tensor_cores.FEWEST_COLUMNS),
     ("up to {} KB for a product", tensor_cores.MOST_BYTES // 1024),
-    ("(of {} sums or more each of a pair", writer.FEWEST_TOGETHER),
+    ("(of {} sums or more each of a pair", folds.FEWEST_TOGETHER),
     ("loads or stores up to {} bytes of a thread", groups.WIDEST_LOAD),
     ("a multiple of {} bytes apart are in one bank", memory.BANK_BYTES),
     ("each has {} bytes more", memory.ALIGNMENT),

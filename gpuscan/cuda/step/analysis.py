@@ -48,6 +48,10 @@ class Analysis:
         """Return the shape of what one lane has of a value."""
         return () if variable in self.random else self.lanes.inner(variable)
 
+    def space(self, variable: Variable) -> tuple[int, ...]:
+        """Return the sizes along which what one lane has of a value has more than one element."""
+        return space_of(self.shape(variable))
+
     def elements(self, variable: Variable) -> int:
         """Return how many elements one lane has of a value."""
         return prod(self.shape(variable))

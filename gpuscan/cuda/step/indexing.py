@@ -7,6 +7,7 @@ from math import prod
 
 from gpuscan.cuda.expressions import number
 from gpuscan.cuda.step.alignment import part_ndim
+from gpuscan.cuda.step.folds import fold, fold_over
 from gpuscan.cuda.step.positions import Position, divided, minus, plus, remainder, times, unravel
 from gpuscan.cuda.step.rules import rule
 from gpuscan.cuda.step.selections import Selection, Selections, selections
@@ -192,6 +193,6 @@ def _scatter(w: Writer, op: WriteIndex, node: Apply, found: Selections, ndim: in
 def _fold(w: Writer, variable: Variable, extent: int, operation: str, start: str, term: object) -> None:
     assert callable(term)
     if w.space(variable):
-        w.fold(variable, extent, operation, start, term)
+        fold(w, variable, extent, operation, start, term)
     else:
-        w.fold_over(variable, (extent,), operation, start, lambda at: term(("0",) * variable.ndim, at[0]))
+        fold_over(w, variable, (extent,), operation, start, lambda at: term(("0",) * variable.ndim, at[0]))

@@ -29,6 +29,7 @@ from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
 from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
+from gpuscan.cuda.step.operands import busy_registers
 from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.places import describe
@@ -38,7 +39,7 @@ from gpuscan.cuda.step.sequences import Sequences
 from gpuscan.cuda.step.tensor_cores import find_together
 from gpuscan.cuda.step.totals import write_totals
 from gpuscan.cuda.step.values import Kept, Text, Value
-from gpuscan.cuda.step.writer import C_BYTES, MOST_OWN, Notes, Writer
+from gpuscan.cuda.step.writer import C_BYTES, Notes, Writer
 from gpuscan.graph import Variable
 from gpuscan.loop import NonSequence, Result
 from gpuscan.tensor.products import MatMul
@@ -128,14 +129,10 @@ class _StepText:
         return MOST_TEAMS if has_loops else self.plan.teams_to_fill
 
     def _count_registers(self) -> None:
-        """Count what each thread's registers hold besides weights: states, and the sums of products."""
+        """Count what each thread's registers hold besides weights, and the products that share those for weights."""
         w = self.w
-        products = [node.outputs[0] for node in self.opened.body.walk() if isinstance(node.op, MatMul)]
-        slots = [(v, w.team.sums(w.space(v))) for v in products]
-        slots += [(s.next, w.team.slots(w.space(s.next))) for s in self.loop.states]
-        counts = [max(C_BYTES[w.c_type(v)] // 4, 1) * n for v, n in slots]
-        w.products = max(len(products), 1)
-        w.busy_registers = sum(n for n in counts if n <= MOST_OWN)
+        w.products = max(sum(isinstance(node.op, MatMul) for node in self.opened.body.walk()), 1)
+        w.busy_registers = busy_registers(self.opened, w.team, w.space, self.plan.random)
 
     def _room_for_rows(self) -> int:
         """Return how many registers of each thread rows of sequences may have: half of what is left, to compute in."""

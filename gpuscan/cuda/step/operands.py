@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from math import prod
 from typing import final
@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.step.analysis import STEPS_INSIDE, Analysis
-from gpuscan.cuda.step.body import Body
+from gpuscan.cuda.step.body import Body, InnerLoop
 from gpuscan.cuda.step.resident import (
     KEPT_FREE,
     MOST_PER_THREAD,
@@ -21,7 +21,7 @@ from gpuscan.cuda.step.resident import (
     own_columns,
     registers_for_weights,
 )
-from gpuscan.cuda.step.team import Team, space_of
+from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import KINDS
 from gpuscan.cuda.step.writer import MOST_OWN
 from gpuscan.graph import Apply, Variable
@@ -69,11 +69,26 @@ def operands(
     return Operands(loads, counting.registers, counting.sums, counting.shared, counting.fetched + rest)
 
 
-def busy_registers(loop: Analysis, team: Team) -> int:
-    """Return the 32-bit registers in which each thread has states and the sums of products."""
-    found = [node.outputs[0] for node in loop.nodes() if isinstance(node.op, MatMul)]
-    counts = [_words(v) * team.sums(space_of(loop.shape(v))) for v in found]
-    counts += [_words(s.next) * team.slots(space_of(loop.shape(s.next))) for s in loop.loop.states]
+def busy_registers(
+    opened: InnerLoop, team: Team, space: Callable[[Variable], tuple[int, ...]], random: Collection[Variable]
+) -> int:
+    """Return the 32-bit registers in which each thread has states and the sums of products.
+
+    Parameters
+    ----------
+    opened : InnerLoop
+        The loop.
+    team : Team
+        Who carries it.
+    space : callable
+        From a value to the sizes along which a lane has more than one element of it.
+    random : collection of Variable
+        The values that are random states.
+    """
+    products = [node.outputs[0] for node in opened.body.walk() if isinstance(node.op, MatMul)]
+    counts = [_words(v) * team.sums(space(v)) for v in products]
+    states = (state.next for state in opened.loop.states)
+    counts += [(4 if v in random else _words(v)) * team.slots(space(v)) for v in states]
     return sum(n for n in counts if n <= MOST_OWN)
 
 
@@ -110,13 +125,12 @@ class _Counting:
 
     def __post_init__(self) -> None:
         found = [node for node in self.loop.nodes() if isinstance(node.op, MatMul)]
-        sums = [_words(v) * self.team.sums(self._space(v)) for node in found for v in node.outputs]
+        sums = [_words(v) * self.team.sums(self.loop.space(v)) for node in found for v in node.outputs]
         self.products = max(len(found), 1)
         self.sums = sum(n for n in sums if n <= MOST_OWN)
-        self.room = registers_for_weights(self.team, busy_registers(self.loop, self.team))
-
-    def _space(self, v: Variable) -> tuple[int, ...]:
-        return space_of(self.loop.shape(v))
+        self.room = registers_for_weights(
+            self.team, busy_registers(self.loop.opened, self.team, self.loop.space, self.loop.random)
+        )
 
     def _is_fixed(self, b: Variable) -> bool:
         """Whether a right side is fixed; its bytes are counted."""
@@ -149,7 +163,7 @@ class _Counting:
         total = 0.0
         for node in nodes:
             (a, b), output = node.inputs, node.outputs[0]
-            space, extent = self._space(output), self.loop.shape(a)[-1]
+            space, extent = self.loop.space(output), self.loop.shape(a)[-1]
             parts = self.team.parts if extent > 1 else 1
             terms = -(-extent // parts)
             slots, words = self.team.sums(space), float(_words(output))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuscan.cuda.expressions import convert, number
+from gpuscan.cuda.step.folds import fold, fold_over
 from gpuscan.cuda.step.groups import terms_at_once
 from gpuscan.cuda.step.positions import Position, plus, times
 from gpuscan.cuda.step.resident import (
@@ -44,9 +45,9 @@ def _matmul(w: Writer, op: MatMul, node: Apply) -> None:
 
     start = number(0, output.dtype)
     if not w.space(output):
-        w.fold_over(output, (inner,), operation, start, lambda at: term(("0",) * output.ndim, at[0]))
+        fold_over(w, output, (inner,), operation, start, lambda at: term(("0",) * output.ndim, at[0]))
     else:
-        w.fold(output, inner, operation, start, term)
+        fold(w, output, inner, operation, start, term)
         if held and w.group is not None:
             w.group.numbered = w.group.vector == 1
             w.group.unrolled |= held.startswith("w_")

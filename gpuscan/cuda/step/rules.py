@@ -9,6 +9,7 @@ from gpuscan.cuda.expressions import convert, expression, number, sample
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.alignment import same_axes
+from gpuscan.cuda.step.folds import fold, fold_over
 from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.positions import Position, flat, minus, spread, unravel
 from gpuscan.cuda.step.room import Appended, AtEnd
@@ -254,14 +255,14 @@ def _combine(
     shape = w.shape(x)
     operation, start = OPERATIONS[which], _nothing(which, output.dtype)
     if not w.space(output):
-        w.fold_over(output, shape, operation, start, lambda at: term(w.read(x, at)))
+        fold_over(w, output, shape, operation, start, lambda at: term(w.read(x, at)))
         return
     reduced = tuple(shape[axis] for axis in axes)
 
     def element(at: Position, r: str) -> str:
         return term(w.read(x, merged(at, unravel(r, reduced), axes, x.ndim)))
 
-    w.fold(output, _product(reduced), operation, start, element)
+    fold(w, output, _product(reduced), operation, start, element)
 
 
 def merged(at: Position, inner: Position, axes: Sequence[int], ndim: int) -> Position:
@@ -287,7 +288,7 @@ def _sum_to(w: Writer, op: SumTo, node: Apply) -> None:
         return
     shape = w.shape(x)
     if not w.space(output):
-        w.fold_over(output, shape, "Add", number(0, x.dtype), lambda at: w.read(x, at))
+        fold_over(w, output, shape, "Add", number(0, x.dtype), lambda at: w.read(x, at))
         return
     reduced = tuple(shape[axis] for axis in axes)
 
@@ -295,7 +296,7 @@ def _sum_to(w: Writer, op: SumTo, node: Apply) -> None:
         kept = [i for axis, i in enumerate(at) if axis + extra not in axes]
         return w.read(x, merged(tuple(kept), unravel(r, reduced), axes, x.ndim))
 
-    w.fold(output, _product(reduced), "Add", number(0, x.dtype), element)
+    fold(w, output, _product(reduced), "Add", number(0, x.dtype), element)
 
 
 def _position(w: Writer, op: Reduce, node: Apply) -> None:
@@ -313,7 +314,7 @@ def _position(w: Writer, op: Reduce, node: Apply) -> None:
         return f"({found} ? (long long)({at[axis]}) : gs::highest<long long>())"
 
     if not w.space(output):
-        w.fold_over(output, w.shape(x), "Smaller", "gs::highest<long long>()", term)
+        fold_over(w, output, w.shape(x), "Smaller", "gs::highest<long long>()", term)
     else:
         size = w.shape(x)[axis]
-        w.fold(output, size, "Smaller", "gs::highest<long long>()", lambda at, r: term((*at[:axis], r, *at[axis:])))
+        fold(w, output, size, "Smaller", "gs::highest<long long>()", lambda at, r: term((*at[:axis], r, *at[axis:])))

@@ -18,14 +18,13 @@ from gpuscan.cuda.expressions import STATE_TYPE, literal, state_literal
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.names import Names
 from gpuscan.cuda.reports import Failure
-from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group, terms_at_once
+from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group
 from gpuscan.cuda.step.hazards import Buffer, Pending
 from gpuscan.cuda.step.lanes import Lanes
 from gpuscan.cuda.step.memory import Region, padded
 from gpuscan.cuda.step.positions import Position, plus, spread, times
-from gpuscan.cuda.step.resident import registers_for_weights
 from gpuscan.cuda.step.team import Team, space_of
-from gpuscan.cuda.step.values import Combined, InDeviceMemory, Kept, NotBesideError, Text, Value
+from gpuscan.cuda.step.values import InDeviceMemory, Kept, NotBesideError, Text, Value
 from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.loop import Loop
 
@@ -466,116 +465,6 @@ class Writer:
             self.lanes.labels[self.made[key]] = self.lanes.of(variable)
         return self.made[key]
 
-    def fold(
-        self, variable: Variable, extent: int, operation: str, start: str, term: Callable[[Position, str], str]
-    ) -> None:
-        """Compute a value each of whose elements combines `extent` terms.
-
-        Parameters
-        ----------
-        variable : Variable
-            The value.
-        extent : int
-            Number of terms.
-        operation, start : str
-            How two terms are combined, as in ``kernels/team.cuh``, and what no terms give.
-        term : callable
-            From the position of an element and the number of a term to the term's text.
-        """
-        shape, space, c_type = self.shape(variable), self.space(variable), self.c_type(variable)
-        if extent == 1:
-            self.compute(variable, lambda at: term(at, "0"))
-            return
-        name = self.name(variable)
-        if not space:
-            self._fold_all(variable, (extent,), operation, start, lambda at: term(("0",) * len(shape), at[0]))
-            return
-
-        if not self.has_room(space, c_type, summing=True):
-            self._fold_in_turn(variable, extent, operation, start, term)
-            return
-
-        def write(group: Group) -> None:
-            sums = self.names.unique(f"{name}_own")
-            place = f"{sums}[{group.slot}]"
-            group.inside.append(f"{place} = gs::{operation}::of({place}, {term(spread(group.names, shape), 'r')});")
-            slots = max(self.team.sums(space), 1)
-            group.before.append(f"{c_type} {sums}[{slots}];")
-            unroll = ["#pragma unroll"] if slots <= UNROLLED else []
-            group.before += [*unroll, f"for (int k = 0; k < {slots}; ++k) {sums}[k] = {start};"]
-            kept = Kept(variable, shape, own=self._combined(sums, c_type, space, operation, group), group=group)
-            if self.is_shared(variable):
-                self.share(kept, name, c_type)
-                group.publish.append(self.publish(kept, group, f"{kept.own}[{group.slot}]"))
-            self.values[variable] = kept
-
-        self.within(space, write, extent, terms_at_once(self.team, space, extent, C_BYTES[c_type]))
-
-    def _combines_together(self, slots: int) -> bool:
-        """Whether threads that share sums combine them together: there are enough of them, and registers for it."""
-        free = registers_for_weights(self.team, self.busy_registers) - self.resident_registers
-        return self.team.parts > 2 and FEWEST_TOGETHER <= slots <= UNROLLED and free >= FEWEST_TOGETHER
-
-    def _combined(self, sums: str, c_type: str, space: tuple[int, ...], operation: str, group: Group) -> str:
-        """Have the threads of a rank combine their shares of its sums; return where each has its own elements."""
-        team, slots = self.team, max(self.team.slots(space), 1)
-        if team.parts == 1:
-            return sums
-        if not team.divides(space) and self._combines_together(slots):
-            group.after.append(f"gs::across_each<gs::{operation}, {team.parts}, {slots}>({sums});")
-            return sums
-        unroll = ["#pragma unroll"] if slots <= UNROLLED else []
-        own, combine = sums, f"team.template parts_all<gs::{operation}>({sums}[k])"
-        if team.divides(space):
-            own = self.names.unique(f"{sums}_part")
-            group.after.append(f"{c_type} {own}[{slots}];")
-            combine = f"team.template parts_each<gs::{operation}>(&{sums}[k * {team.parts}])"
-        group.after += [*unroll, f"for (int k = 0; k < {slots}; ++k) {own}[k] = {combine};"]
-        return own
-
-    def _fold_in_turn(
-        self, variable: Variable, extent: int, operation: str, start: str, term: Callable[[Position, str], str]
-    ) -> None:
-        """Compute sums one after the other, where there are too many for registers."""
-        shape, space, c_type = self.shape(variable), self.space(variable), self.c_type(variable)
-        name = self.name(variable)
-
-        def write(group: Group) -> None:
-            text = term(spread(group.names, shape), "r")
-            group.inside += [
-                f"{c_type} {name} = {start};",
-                f"for (int r = 0; r < {extent}; ++r) {name} = gs::{operation}::of({name}, {text});",
-            ]
-            self.values[variable] = self.keep(variable, name, shape, c_type, group)
-
-        self.within(space, write)
-
-    def fold_over(
-        self, variable: Variable, shape: tuple[int, ...], operation: str, start: str, term: Callable[[Position], str]
-    ) -> None:
-        """Compute a value of one element that combines a term for each element of an array of `shape`."""
-        self._fold_all(variable, shape, operation, start, term)
-
-    def _fold_all(
-        self, variable: Variable, shape: tuple[int, ...], operation: str, start: str, term: Callable[[Position], str]
-    ) -> None:
-        name, c_type, space = self.name(variable), self.c_type(variable), space_of(shape)
-        if not space:
-            text = self.alone(lambda: term(("0",) * len(shape)))
-            self.line(f"{c_type} const {name} = {text};")
-            self.values[variable] = Text(name)
-            return
-
-        def write(group: Group) -> None:
-            text = term(spread(group.names, shape))
-            total = self.names.unique(f"{name}_part")
-            group.before.append(f"{c_type} {total} = {start};")
-            group.inside.append(f"{self.writing()}{total} = gs::{operation}::of({total}, {text});")
-            group.after.append(f"{c_type} const {name} = team.template all<gs::{operation}>({total});")
-            self.values[variable] = Combined(name, group)
-
-        self.within(space, write)
-
     # ---- what can fail ----
 
     def report(self, failure: Failure) -> str:
@@ -622,10 +511,6 @@ MOST_TERMS_UNROLLED = 8
 
 MOST_UNDER_WAY = 128
 """Terms of all of a thread's sums up to which they are unrolled: each may hold a register while it is loaded."""
-
-FEWEST_TOGETHER = 8
-"""Sums from which on the threads that share them combine them together, and registers that this takes: of fewer sums
-more shuffles, which do not wait for each other, are done sooner than more turns."""
 
 MOST_OWN = 64
 """32-bit registers of a value up to which a thread of a larger team keeps its elements there."""
