@@ -183,6 +183,8 @@ class Function:
         self._program = program
         self._takes = Arguments(recipe.inputs, self._title(), not program.device.startswith("cuda"))
         self._held = sorted(set(recipe.updated), key=id)  # in an order that is the same for all functions
+        # Whether no other call can change what a call reads, or read what it changes.
+        self._is_pure = not (recipe.shared or recipe.updated or any(i.default is not None for i in recipe.inputs))
 
     @property
     def graph(self) -> Graph:
@@ -206,8 +208,9 @@ class Function:
         LoopError
             If a loop cannot run on these values. No shared variable is changed by a call that fails.
         """
-        if not self._held:
-            return self._call(args, kwargs)
+        if self._is_pure:  # no lock, and no list of nothing: of a small graph that would be a part of what a call takes
+            given = self._takes.bind(args, kwargs)
+            return self._built(self._run(self._takes.checked(given)), args, kwargs)
         with ExitStack() as held:
             for shared in self._held:
                 held.enter_context(shared.lock)
@@ -219,17 +222,21 @@ class Function:
             given = self._takes.bind(args, kwargs)
             # Scalars are passed as NumPy scalars, as they are computed with most quickly.
             stored = [s.storage if s.ndim else s.storage[()] for s in self._recipe.shared]
-        values = self._takes.checked(given)
-        results = self._run([*values, *stored])
+        results = self._run([*self._takes.checked(given), *stored])
         count = len(results) - len(updated)
-        passed = [*args, *kwargs.values()]  # not what inputs have of their own, wherever a call left that
-        placed = [self._program.place(result, passed, self._recipe.placement) for result in results[:count]]
+        built = self._built(results[:count], args, kwargs)
         new = [self._new_value(s, value) for s, value in zip(updated, results[count:], strict=True)]
         # Last, and nothing here can fail, so that a call changes all of them or none.
         with _values:
             for shared, value in zip(updated, new, strict=True):
                 shared.storage = value
-        return self._recipe.structure.build(placed)
+        return built
+
+    def _built(self, results: Sequence[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return what the caller gets: outputs where they were asked for, in the form in which they were."""
+        passed = (*args, *kwargs.values())  # not what inputs have of their own, wherever a call left that
+        place, placement = self._program.place, self._recipe.placement
+        return self._recipe.structure.build([place(result, passed, placement) for result in results])
 
     def _title(self) -> str:
         return f"function {self.name!r}" if self.name else "the function"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -33,10 +34,13 @@ WIDEST = {"recurrence": 64, "map": 512}
 """Elements of the largest value of a step up to which steps are computed together; measured against NumPy's calls."""
 
 FEWEST_STEPS = 32
-MOST_SIZES = 256
+MOST_WAYS = 256
 
 _Shapes = tuple[Any, ...]
 """A number of steps, and the shapes of a loop's inputs."""
+
+_Way = Callable[["AtOnce", int, Sequence[Any]], Sequence[Any] | None]
+"""Runs a number of steps on a loop's inputs, and returns its results."""
 
 PIECE = 2**15
 """Elements of a value in one piece, for all its steps: the values of a piece stay in the processor's cache."""
@@ -57,6 +61,10 @@ def write_scan(w: Writer, node: Apply) -> None:
     w.unpack(node.outputs, f"{found}[0]" if len(node.outputs) == 1 else found)
 
 
+def _no_gain(at_once: AtOnce, steps: int, sources: Sequence[Any]) -> None:
+    """Leave the loop to be run step by step."""
+
+
 @final
 class AtOnce:
     """Runs a loop piece by piece; it answers None for shapes and numbers of steps for which that is no gain."""
@@ -73,10 +81,9 @@ class AtOnce:
         parts = [None if r.kind in ("history", "final") else r.part for r in self.op.results]
         self.parts = parts if any(part is not None for part in parts) else []  # what is kept of results, if not all
         self.first_state = len(self.op.sequences)
-        self.first_other = self.first_state + len(self.op.states)
         # The sequences whose rows are read, in the order in which they are.
         self.rows = [(k, s.reverse, s.margin) for k, s in enumerate(self.op.sequences) if s.offsets]
-        self.sizes: dict[_Shapes, int] = {}
+        self.ways: dict[_Shapes, _Way] = {}  # functions of this object, which would hold itself by its methods
         self.widths: dict[tuple[Shape, ...], int] = {}
 
     @classmethod
@@ -92,40 +99,56 @@ class AtOnce:
         solved = _Solved(replace(loop, sequences=tuple(s for s in loop.sequences if s.reads)))
         return cls(node, solved) if solved.is_whole else None
 
-    def __call__(self, length: Any, *sources: Any) -> list[Any] | None:
+    def __call__(self, length: Any, *sources: Any) -> Sequence[Any] | None:
         """Return the loop's results for its inputs."""
         steps = int(length)
         # One look-up decides a call on shapes that were seen before: of a short loop the decision would be most of it.
         key = (steps, *[v.shape for v in sources])
-        size = self.sizes.get(key)
-        if size is None:
-            size = self._remembered(key)
-        if not size:
-            return None
-        rows = [sources[k][::-1] if reverse else sources[k] for k, reverse, _ in self.rows]
-        states, others = sources[self.first_state : self.first_other], sources[self.first_other :]
-        if steps > size:
-            return self._in_pieces(steps, size, rows, states, others)
-        part = [v[: steps + margin] for v, (_, _, margin) in zip(rows, self.rows, strict=True)]
-        results = self.run(np.int64(steps), *part, *states, *others)
-        if self.parts:
-            return [v if p is None else v[p].copy() for v, p in zip(results, self.parts, strict=False)]
-        return results if len(results) == self.count else results[: self.count]  # they come first
+        way = self.ways.get(key)
+        if way is None:
+            way = self._remembered(key)
+        return way(self, steps, sources)
 
-    def _remembered(self, key: _Shapes) -> int:
-        """Return the steps of one piece for a number of steps and the shapes of all inputs; 0 for no gain."""
-        steps, *shapes = key
-        if len(self.sizes) >= MOST_SIZES:
-            self.sizes.clear()
+    def _remembered(self, key: _Shapes) -> _Way:
+        if len(self.ways) >= MOST_WAYS:
+            self.ways.clear()
+        way = self.ways[key] = self._way(*key)
+        return way
+
+    def _way(self, steps: int, *shapes: Shape) -> _Way:
+        """Return how so many steps run on inputs of these shapes."""
         width = self._width(shapes) if steps >= FEWEST_STEPS and self._are_enough(steps, shapes) else 0
-        self.sizes[key] = max(PIECE // width, FEWEST_STEPS) if 0 < width <= self.widest else 0
-        return self.sizes[key]
+        if not 0 < width <= self.widest:
+            return _no_gain
+        size = max(PIECE // width, FEWEST_STEPS)
+        if steps > size:
+            return partial(AtOnce._in_pieces, size=size)
+        as_they_are = len(self.rows) == self.first_state and not self.parts and self.count == len(self.order)
+        if as_they_are and all(not back and shapes[k][0] == steps + margin for k, back, margin in self.rows):
+            return AtOnce._unchanged
+        return AtOnce._in_one_piece
+
+    def _unchanged(self, steps: int, sources: Sequence[Any]) -> list[Any]:
+        return self.run(np.int64(steps), *sources)
+
+    def _in_one_piece(self, steps: int, sources: Sequence[Any]) -> list[Any]:
+        rows, fixed = self._taken_apart(sources)
+        part = [v[: steps + margin] for v, (_, _, margin) in zip(rows, self.rows, strict=True)]
+        results = self.run(np.int64(steps), *part, *fixed)[: self.count]  # what the loop hands out comes first
+        if self.parts:
+            return [v if p is None else v[p].copy() for v, p in zip(results, self.parts, strict=True)]
+        return results
+
+    def _taken_apart(self, sources: Sequence[Any]) -> tuple[list[Any], Sequence[Any]]:
+        """Return the sequences whose rows are read, in the order of the steps, and what follows the sequences."""
+        rows = [sources[k][::-1] if reverse else sources[k] for k, reverse, _ in self.rows]
+        return rows, sources[self.first_state :]
 
     def _width(self, shapes: Sequence[Shape]) -> int:
         """Return how many elements the largest value of a step has; 0 where the loop itself says what is wrong."""
         key = tuple(s[1:] if i < self.first_state else s for i, s in enumerate(shapes))
         if (width := self.widths.get(key)) is None:
-            if len(self.widths) >= MOST_SIZES:
+            if len(self.widths) >= MOST_WAYS:
                 self.widths.clear()
             width = self.widths[key] = self._measured(key)
         return width
@@ -145,11 +168,11 @@ class AtOnce:
     def _are_enough(self, steps: int, shapes: Sequence[Shape]) -> bool:
         """Whether sequences and initial values have the rows that so many steps need."""
         rows = all((s[0] or 0) >= steps + spec.margin for s, spec in zip(shapes, self.op.sequences, strict=False))
-        return rows and all(s[0] for s in shapes[self.first_state : self.first_other])
+        return rows and all(s[0] for s in shapes[self.first_state : self.first_state + len(self.op.states)])
 
-    def _in_pieces(
-        self, steps: int, size: int, rows: Sequence[Any], states: Sequence[Any], others: Sequence[Any]
-    ) -> list[Any]:
+    def _in_pieces(self, steps: int, sources: Sequence[Any], size: int) -> list[Any]:
+        rows, fixed = self._taken_apart(sources)
+        states, others = fixed[: len(self.loop.states)], fixed[len(self.loop.states) :]
         margins = [margin for _, _, margin in self.rows]
         wholes: dict[Result, Any] = {}
         for first in range(0, steps, size):
@@ -181,7 +204,8 @@ class _Solved:
         for s, source in zip(loop.sequences, self.sources, strict=True):
             for offset, read in s.reads.items():
                 first = s.margin - offset if s.reverse else offset  # a piece has the rows that it reads, and no more
-                self.values[read] = index(source, slice(first or None, first - s.margin or None))
+                rows = slice(first or None, first - s.margin or None)
+                self.values[read] = index(source, rows) if s.margin else source
         self.nodes = sorted_nodes(loop.outputs, loop.reads)
         self.folded: dict[str, Variable] = {}
         self.is_whole = all(isinstance(n.op, SURE) and is_sure(n) for n in self.nodes) and self._solve()

@@ -88,7 +88,8 @@ def _own(w: Writer, outputs: Sequence[Variable]) -> list[str]:
     for output in outputs:
         origin = _origin(output)
         text = w.value(output)
-        if output.ndim and (origin is not output or origin in seen or not _is_new(origin)):
+        lives_on = origin is not output or origin in seen or origin in w.kept
+        if output.ndim and (lives_on or not _is_new(origin)):
             text = f"{w.function('array')}({text})"
         seen.add(origin)
         texts.append(text)

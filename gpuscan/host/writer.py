@@ -39,6 +39,7 @@ class Writer:
         self.namespace: dict[str, Any] = {}
         self.profiles: list[LoopProfile] = []  # of loops that are measured
         self.indent = 1
+        self.kept: set[Variable] = set()  # values in memory that serves all calls
         self._expressions: dict[Variable, str] = {}
         self._depth: dict[Variable, int] = {}
         self._counter = 0
@@ -113,6 +114,11 @@ class Writer:
     def element(self, node: Apply, text: str) -> str:
         """Return `text`; for a result of rank 0 the scalar in it, as a view would keep an argument's memory alive."""
         return f"{text}[()]" if node.outputs[0].ndim == 0 and self.arrays is NUMPY else text
+
+    def made_once(self, variable: Variable, data: Any) -> str:
+        """Return the expression of a value that is the same in all calls, and is handed out as a copy."""
+        self.kept.add(variable)
+        return self.bind(data, "c")
 
     def _constant(self, constant: Constant) -> str:
         data = constant.data

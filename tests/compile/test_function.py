@@ -48,6 +48,8 @@ def test_outputs_are_arrays_of_the_inferred_dtype(device):
 def views(x: gs.Variable, z: gs.Variable, kept: gs.SharedVariable) -> dict[str, gs.Variable]:
     """Values that NumPy may give without copying."""
     (history, emit), _ = gs.scan(lambda row, s: (s, row), x, [x[0], None])
+    long = gt.arange(40)  # enough for whole arrays in place of a loop
+    (delayed, same), _ = gs.scan(lambda row, s: (row, row), long, [np.int64(7), None])
     return {
         "input": x,
         "part": x[1:],
@@ -62,12 +64,16 @@ def views(x: gs.Variable, z: gs.Variable, kept: gs.SharedVariable) -> dict[str, 
         "shared": kept,
         "shared part": kept[:2],
         "constant": gt.constant(np.arange(3.0)),
+        "range of constants": gt.arange(5),
+        "every other of a range": gt.arange(6)[::2],
         "computed": x * 2,
         "part of computed": (x * 2)[0],
         "history": history,
         "part of history": history[1:],
         "last": history[-1],
         "emit": emit,
+        "rows one step late": delayed,
+        "rows as they are": same,
         "where": gt.where(kept > 0, kept, kept),
         "cast": gt.cast(x, "float64"),
     }
