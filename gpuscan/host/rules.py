@@ -12,6 +12,7 @@ from gpuscan.control import GraphCall, IfElse
 from gpuscan.graph import Apply, Constant, Graph, Variable
 from gpuscan.host.arrays import NUMPY
 from gpuscan.host.random import write_draw
+from gpuscan.host.shared_factors import LEAST_RIGHT_SIDE, stacked_products
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Scan
 from gpuscan.tensor.barrier import Barrier
@@ -267,6 +268,15 @@ def sum_to(x: Any, sizes: tuple[int, ...]) -> Any:
 def _matmul(w: Writer, op: MatMul, node: Apply) -> str:
     a, b = w.values(node.inputs)
     return f"{a} @ {b}" if w.arrays is NUMPY else f"{w.function('matmul')}({a}, {b})"
+
+
+def write_products(w: Writer, nodes: Sequence[Apply]) -> None:
+    """Write the statement for products of several matrices with one."""
+    lefts = [w.named(node.inputs[0]) for node in nodes]
+    right = w.named(nodes[0].inputs[1])
+    together = f"{_helper(w, stacked_products)}({right}, {', '.join(lefts)})"
+    apart = ", ".join(f"{left} @ {right}" for left in lefts)
+    w.unpack([n.outputs[0] for n in nodes], f"{together} if {right}.size > {LEAST_RIGHT_SIDE} else ({apart})")
 
 
 # ---- indexing ----

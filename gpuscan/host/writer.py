@@ -11,6 +11,7 @@ from typing import Any
 from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.host.arrays import NUMPY, ArrayModule
 from gpuscan.host.profile import LoopProfile
+from gpuscan.host.shared_factors import write_order
 
 WORD_BEFORE_CALL = re.compile(r"(?<![\w.])([a-z_][a-z_0-9]*)(?=\()")
 MOST_NESTED = 16  # expressions nested deeper are given a name; Python's parser refuses about 100 levels
@@ -161,12 +162,19 @@ class Writer:
 
     def write_nodes(self, nodes: Sequence[Apply], outputs: Sequence[Variable]) -> None:
         """Write statements for `nodes`, which are in order; `outputs` are used once more afterwards."""
-        from gpuscan.host.rules import write_node  # the rules use the writer
+        from gpuscan.host.rules import write_node, write_products  # the rules use the writer
 
         uses = Counter(v for node in nodes for v in node.inputs)
         uses.update(outputs)
-        for node in nodes:
-            write_node(self, node, uses)
+        if self.is_outside or self.arrays is not NUMPY:  # where each is computed once, or threads share what they read
+            ordered: Iterable[Sequence[Apply]] = ([node] for node in nodes)
+        else:
+            ordered = write_order(nodes)
+        for together in ordered:
+            if len(together) > 1:
+                write_products(self, together)
+            else:
+                write_node(self, together[0], uses)
 
 
 def free_early(lines: Sequence[str]) -> Iterator[str]:
