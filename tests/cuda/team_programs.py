@@ -191,6 +191,19 @@ def rnn_of_a_batch(given: Given) -> Any:
 
 
 @program()
+def two_models_of_one_batch(given: Given) -> Any:
+    """A net and elementwise work that have nothing in common but the size of their batch, and totals of each."""
+    x, h, w = given.normal(5, 6, 4), given.normal(6, 4), given.normal(4, 4, scale=0.4)
+    v, total = given.normal(6), given.normal()
+
+    def step(row: Any, h: Any, v: Any, sum_h: Any, sum_v: Any) -> Any:
+        return np.tanh(h @ w + row), np.sin(v * 3), sum_h + h.sum(), sum_v + (v * v).sum()
+
+    hs, vs, sum_h, sum_v = loop(step, [x], [h, v, total, total])
+    return [hs, vs[-2:], sum_h[-1], sum_v[-1]]
+
+
+@program()
 def rnn_of_floats(given: Given) -> Any:
     x, h = given.normal(5, 3, 33, dtype="float32"), given.normal(3, 33, dtype="float32")
     w = given.normal(33, 33, dtype="float32", scale=0.15)

@@ -72,6 +72,46 @@ class TestPointwise:
         assert lanes(lambda s: (s[:, :, None] * s[:, None, :]).sum(1), None, [array(6, 40)], n_steps=4) == (6,)
 
 
+class TestUnrelated:
+    """Values that nothing joins, as those of two models in one loop: of one size they share lanes."""
+
+    def test_two_states_of_one_size(self) -> None:
+        found = analysed(lambda x, a, b: (np.tanh(a + x), np.sin(b)), [array(9, 40)], [array(40), array(40)])
+        assert found.lanes.sizes == (40,)
+        assert {found.lanes.of(s.next) for s in found.loop.states} == {(0,)}
+
+    def test_two_recurrent_networks(self) -> None:
+        step = lambda h, g, w, u: (np.tanh(h @ w), np.tanh(g @ u))  # noqa: E731
+        found = analysed(step, None, [array(8, 16), array(8, 24)], [array(16, 16), array(24, 24)], n_steps=4)
+        assert found.lanes.sizes == (8,)
+        assert [found.shape(s.next) for s in found.loop.states] == [(1, 16), (1, 24)]
+
+    def test_axes_stay_in_their_order(self) -> None:
+        found = analysed(lambda a, b: (np.tanh(a), np.sin(b)), None, [array(5, 5), array(5, 5)], n_steps=4)
+        assert found.lanes.sizes == (5, 5)
+        assert {found.lanes.of(s.next) for s in found.loop.states} == {(0, 1)}
+
+    def test_a_vector_shares_the_last_axis_of_a_matrix(self) -> None:
+        found = analysed(lambda a, b: (np.tanh(a), np.sin(b)), None, [array(5, 5), array(5)], n_steps=4)
+        assert [found.lanes.of(s.next) for s in found.loop.states] == [(0, 1), (1,)]
+
+    def test_of_other_sizes_they_are_axes_of_their_own(self) -> None:
+        assert sorted(lanes(lambda a, b: (np.tanh(a), np.sin(b)), None, [array(5), array(7)], n_steps=4)) == [5, 7]
+
+    def test_what_meets_later_stays_apart(self) -> None:
+        step = lambda a, b: (np.tanh(a), np.sin(b), a[:, None] * b[None, :])  # noqa: E731
+        assert lanes(step, None, [array(5), array(5), None], n_steps=4) == (5, 5)
+
+    def test_totals_of_each(self) -> None:
+        h, g, w, u = array(8, 16), array(8, 24), array(16, 16), array(24, 24)
+        step = lambda h, g, w, u: (np.tanh(h @ w), np.tanh(g @ u))  # noqa: E731
+        (hs, others), _ = gs.scan(step, None, [h, g], [w, u], n_steps=4)
+        *_, backward = loops_of(*gs.grad(hs.sum() + others.sum(), [w, u]))
+        found = analyse(backward)
+        assert found.lanes.sizes == (8,)
+        assert len(found.totals) == 2
+
+
 class TestProducts:
     def test_a_batch_of_recurrent_networks(self) -> None:
         found = analysed(lambda x, h, w: np.tanh(h @ w + x), [array(9, 8, 16)], [array(8, 16)], [array(16, 16)])

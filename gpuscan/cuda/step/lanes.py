@@ -239,11 +239,11 @@ class _Finder:
         members: dict[Axis, list[Axis]] = defaultdict(list)
         for axis in list(self.parent):
             members[self.find(axis)].append(axis)
-        free = [root for root in members if root not in self.why]
+        free = sorted((root for root in members if root not in self.why), key=lambda root: -_from_end(members[root]))
+        free = self._joined_unrelated(free, members)
         for root in free:
             self._mix_repeated(root, opened)
         free = [root for root in free if root not in self.why]
-        free.sort(key=lambda root: -max(v.ndim - axis for v, axis in members[root]))
         labels: dict[Variable, list[int | None]] = {}
         for i, root in enumerate(free):
             for v, along in members[root]:
@@ -258,6 +258,29 @@ class _Finder:
             root = self.find((v, axis))
             if seen.setdefault((v, root), axis) != axis:
                 self.mix((v, axis), f"two axes of {v!r} run side by side")
+
+    def _joined_unrelated(self, free: list[Axis], members: dict[Axis, list[Axis]]) -> list[Axis]:
+        """Make one class of those that have one size and never meet, as of two nets; return the classes that are left.
+
+        A lane then carries its part of both. Apart, each position along one would compute all of the other anew.
+        """
+        kept: list[Axis] = []
+        for root in free:
+            own = {v for v, _ in members[root]}
+            size, place = _size(members[root]), _from_end(members[root])
+            unrelated = [
+                other
+                for other in kept
+                if size == _size(members[other]) and own.isdisjoint(v for v, _ in members[other])
+            ]
+            if not unrelated:
+                kept.append(root)
+                continue
+            # Rather one that is as near to the last axis: neighbours along that are neighbours in memory.
+            other = min(unrelated, key=lambda other: abs(_from_end(members[other]) - place))
+            self.join(root, other)
+            members[other] += members.pop(root)
+        return kept
 
     def _mix_repeated(self, root: Axis, opened: InnerLoop) -> None:
         size = root[0].type.shape[root[1]] or 0
@@ -280,6 +303,11 @@ class _Finder:
             if named:
                 v, axis = named[0]
                 yield f"axis {axis} of {v.name}, size {v.type.shape[axis]}", why
+
+
+def _from_end(axes: list[Axis]) -> int:
+    """Return how far from the last axis the first of these is."""
+    return max(v.ndim - axis for v, axis in axes)
 
 
 def _size(axes: list[Axis]) -> int:
