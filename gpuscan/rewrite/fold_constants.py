@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from gpuscan.graph import Apply, Constant, Graph, Variable
 from gpuscan.host import row_function, write_function
+from gpuscan.loop import Scan, open_loop
+from gpuscan.rewrite.bodies import reopened
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.tensor.indexing import Index
 from gpuscan.tensor.pointwise import Cast, Pointwise
@@ -22,10 +25,13 @@ FOLDED = (Pointwise, Cast, DimShuffle, Reshape, Reduce, Index, Stack, Join, MatM
 def fold_constants(graph: Graph) -> Graph | None:
     """Replace integers that follow from types, and values that follow from constants, by constants.
 
-    What would raise an error is left for the call to raise it.
+    A number that a loop is handed and that is constant goes into its step, where it is folded with what it meets. What
+    would raise an error is left for the call to raise it.
     """
 
     def fold(node: Apply, _: Apply) -> Sequence[Variable] | None:
+        if isinstance(node.op, Scan):
+            return _with_numbers_inside(node)
         if node.op.effect:
             return None
         output = node.outputs[0]
@@ -38,6 +44,16 @@ def fold_constants(graph: Graph) -> Graph | None:
 
     folded = rebuild(graph, fold)
     return None if folded is graph else folded
+
+
+def _with_numbers_inside(node: Apply) -> Sequence[Variable] | None:
+    loop = open_loop(node)
+    numbers = {n.read: n.source for n in loop.non_sequences if isinstance(n.source, Constant) and not n.source.ndim}
+    mode = loop.options.mode
+    if not numbers or (mode is not None and not mode.allows(fold_constants.__name__)):
+        return None
+    others = tuple(n for n in loop.non_sequences if n.read not in numbers)
+    return reopened(node, replace(loop.replaced(numbers), non_sequences=others)).outputs
 
 
 def _value(node: Apply) -> Constant | None:

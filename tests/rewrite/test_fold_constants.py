@@ -80,3 +80,22 @@ def test_the_gradient_of_what_was_folded_is_taken_before():
     b = (two + three) * a
     f = gs.function([x], [b, gs.grad(b, a)], device="cpu")
     assert f([1.0, 2.0]) == [30, 5]
+
+
+def test_numbers_from_outside_are_folded_in_the_steps_of_loops():
+    """As those that the derivative of ``row ** 2`` computes with its exponent are, which is no array of the step."""
+    rows = gt.matrix("rows")
+    h, _ = gs.scan(lambda row, h, scale: h * scale + row**2, rows, x, two)
+    f = gs.function([rows, x], [h[-1], gs.grad(h[-1].sum(), rows)], device="cpu")
+    assert "**" not in f.kernel_source()
+    assert "where" not in f.kernel_source()
+    given = np.array([[1.0, -2.0], [0.0, 3.0]])
+    last, gradient = f(given, np.ones(2))
+    np.testing.assert_allclose(last, 4 + 2 * given[0] ** 2 + given[1] ** 2)
+    np.testing.assert_allclose(gradient, [4 * given[0], 2 * given[1]])
+
+
+def test_numbers_stay_outside_of_a_loop_whose_mode_leaves_the_pass_out():
+    mode = gs.Mode().excluding("fold_constants")
+    h, _ = gs.scan(lambda h, scale: h * scale, None, x, two, n_steps=3, mode=mode)
+    assert is_kept(fold_constants, h)
