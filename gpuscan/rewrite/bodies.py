@@ -124,9 +124,14 @@ def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
 
 def keeps_its_shape(loop: Loop, state: State) -> bool:
     """Whether the next value of a state is certain to have the shape of the one before."""
-    before = [size_of(state.init, axis) for axis in range(1, state.init.ndim)]
-    after = sizes_outside(loop, state.next)
-    return after is not None and [*map(identity_of_size, after)] == [*map(identity, before)]
+    return has_shape_of(loop, state, state.next)
+
+
+def has_shape_of(loop: Loop, state: State, value: Variable) -> bool:
+    """Whether a value of a step is certain to have the shape of a state."""
+    own = [size_of(state.init, axis) for axis in range(1, state.init.ndim)]
+    found = sizes_outside(loop, value)
+    return found is not None and [*map(identity_of_size, found)] == [*map(identity, own)]
 
 
 def identity_of_size(size: Variable) -> Any:

@@ -45,6 +45,7 @@ from gpuscan.rewrite.states_from_rows import states_from_rows
 from gpuscan.rewrite.sum_after import sum_after
 from gpuscan.rewrite.unroll_loops import unroll_loops
 from gpuscan.rewrite.widen_products import widen_products
+from gpuscan.rewrite.write_after import write_after
 
 Pass = Callable[[Graph], Graph | None]
 
@@ -87,6 +88,7 @@ PASSES: tuple[Pass, ...] = (
     merge_emits,
     drop_unread,
     simplify_states,  # what never changes is a non-sequence for the passes below
+    write_after,  # before the passes that look for sums: there are more then
     states_from_rows,  # before the input projections go, of which there may be more then
     results_from_length,
     stack_past,  # after unread histories have gone

@@ -55,6 +55,7 @@ def past_values(read: Callable[[gs.Variable], gs.Variable]) -> gs.Variable:
 LAST_ALONE = ["keep_last", "drop_unread"]
 BEFORE: dict[str, list[str]] = {
     "merge_emits": ["merge_equal"],
+    "write_after": LAST_ALONE,
     "states_from_rows": LAST_ALONE,
     "results_from_length": LAST_ALONE,
     "stack_past": ["sizes_from_inputs", "merge_equal", "merge_emits", *LAST_ALONE],
@@ -118,6 +119,10 @@ PAIRS: dict[str, tuple[Callable[[], Outputs], Callable[[], Outputs]]] = {
     "simplify_states": (
         lambda: scan(lambda row, h, fixed: (h * fixed + row, fixed), X, [x, y])[0],
         lambda: scan(lambda row, h, moved: (h * moved + row, moved * 2), X, [x, y])[0],
+    ),
+    "write_after": (
+        lambda: scan(lambda row, total: gt.inc_subtensor(total[1], row[0]), X, y)[-1],
+        lambda: scan(lambda k, total: gt.inc_subtensor(total[k], s), I, y)[-1],  # elsewhere at each step
     ),
     "states_from_rows": (
         lambda: scan(lambda row, late, h: (row, late @ Y + h), X, [X[0], y])[1][-1],
