@@ -12,7 +12,7 @@ from gpuscan.host import row_function, write_function
 from gpuscan.loop import Scan, open_loop
 from gpuscan.rewrite.bodies import reopened
 from gpuscan.rewrite.rebuild import rebuild
-from gpuscan.tensor.indexing import Index
+from gpuscan.tensor.indexing import Index, WriteIndex, slots_of, with_known_slots
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.reduction import Reduce
@@ -34,16 +34,22 @@ def fold_constants(graph: Graph) -> Graph | None:
             return _with_numbers_inside(node)
         if node.op.effect:
             return None
-        output = node.outputs[0]
-        if len(node.outputs) == 1 and output.known is not None and output.ndim == 0:
-            return [Constant(np.asarray(output.known, output.dtype))]
-        if not isinstance(node.op, FOLDED) or not all(isinstance(v, Constant) for v in node.inputs):
-            return None
-        value = _value(node)
-        return None if value is None else [value]
+        if isinstance(node.op, Index | WriteIndex) and (made := _with_known_slots(node)) is not None:
+            return _folded(made) or made.outputs
+        return _folded(node)
 
-    folded = rebuild(graph, fold)
-    return None if folded is graph else folded
+    after = rebuild(graph, fold)
+    return None if after is graph else after
+
+
+def _folded(node: Apply) -> Sequence[Variable] | None:
+    output = node.outputs[0]
+    if len(node.outputs) == 1 and output.known is not None and output.ndim == 0:
+        return [Constant(np.asarray(output.known, output.dtype))]
+    if not isinstance(node.op, FOLDED) or not all(isinstance(v, Constant) for v in node.inputs):
+        return None
+    value = _value(node)
+    return None if value is None else [value]
 
 
 def _with_numbers_inside(node: Apply) -> Sequence[Variable] | None:
@@ -54,6 +60,17 @@ def _with_numbers_inside(node: Apply) -> Sequence[Variable] | None:
         return None
     others = tuple(n for n in loop.non_sequences if n.read not in numbers)
     return reopened(node, replace(loop.replaced(numbers), non_sequences=others)).outputs
+
+
+def _with_known_slots(node: Apply) -> Apply | None:
+    """Return an index with the positions that are known as parts of it; None if there are none."""
+    op = node.op
+    assert isinstance(op, Index | WriteIndex)
+    fixed = node.inputs[: len(node.inputs) - sum(map(slots_of, op.pattern))]
+    pattern, left = with_known_slots(op.pattern, node.inputs[len(fixed) :])
+    if pattern == op.pattern:
+        return None
+    return Apply(replace(op, pattern=pattern), (*fixed, *left), node.where)
 
 
 def _value(node: Apply) -> Constant | None:

@@ -120,6 +120,30 @@ def with_slots(pattern: Pattern, slots: Sequence[Any]) -> Iterator[tuple[Item, l
         yield item, [next(rest) for _ in range(slots_of(item))]
 
 
+def with_known_slots(pattern: Pattern, slots: Sequence[Variable]) -> tuple[Pattern, list[Variable]]:
+    """Return a pattern with the integers that are known in it, and the slots that are left."""
+    items: list[Item] = []
+    left: list[Variable] = []
+    for item, inputs in with_slots(pattern, slots):
+        given = iter(inputs)
+        if isinstance(item, At):
+            item = At(_known_or_slot(item.position, given, left))
+        elif isinstance(item, Range):
+            item = Range(*(_known_or_slot(bound, given, left) for bound in item.bounds))
+        left += given
+        items.append(item)
+    return tuple(items), left
+
+
+def _known_or_slot(bound: Bound, given: Iterator[Variable], left: list[Variable]) -> Any:
+    if not isinstance(bound, Slot):
+        return bound
+    slot = next(given)
+    if slot.known is None:
+        left.append(slot)
+    return SLOT if slot.known is None else slot.known
+
+
 # ---- reading the user's index ----
 
 

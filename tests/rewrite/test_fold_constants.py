@@ -11,7 +11,7 @@ from gpuscan.graph import Constant
 from gpuscan.printing import Print
 from gpuscan.rewrite.fold_constants import fold_constants
 from gpuscan.tensor.shaping import Dim
-from tests.rewrite.programs import I, X, after, fixed, graph_of, is_kept, s, x
+from tests.rewrite.programs import I, X, after, fixed, graph_of, i, is_kept, s, x
 
 two, three = gt.constant(2.0), gt.constant(3.0)
 
@@ -26,6 +26,11 @@ two, three = gt.constant(2.0), gt.constant(3.0)
         (x + gt.constant([1.0, 2.0])[1], "add(x, 2.0)"),
         (I * Dim(0)(fixed), "mul(I, 3)"),
         (gt.switch(gt.constant(1.0) > 2, x, s), "switch(False, x, s)"),
+        (x[gt.constant(1)], "index[1](x)"),
+        (X[gt.constant(1) :, : gt.constant(3) * 2], "index[1:, :6](X)"),
+        (X[gt.constant(1) : i], "index[1:?, :](X, i)"),
+        (gt.inc_subtensor(x[gt.constant(1) :: 2], s), "inc[1::2](x, s)"),
+        (x * gt.constant([1.0, 2.0])[gt.constant(1)], "mul(x, 2.0)"),
     ],
 )
 def test_before_and_after(output, text):
@@ -40,6 +45,7 @@ def test_before_and_after(output, text):
         gt.zeros((1000, 1000)) + X,  # a number is handed on as a number
         gt.arange(100) + I,
         gt.eye(50) @ X,
+        X[i, 1:],
     ],
 )
 def test_what_is_left_alone(output):
