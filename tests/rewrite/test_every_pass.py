@@ -122,7 +122,9 @@ PAIRS: dict[str, tuple[Callable[[], Outputs], Callable[[], Outputs]]] = {
     ),
     "write_after": (
         lambda: scan(lambda row, total: gt.inc_subtensor(total[1], row[0]), X, y)[-1],
-        lambda: scan(lambda k, total: gt.inc_subtensor(total[k], s), I, y)[-1],  # elsewhere at each step
+        lambda: scan(lambda at, total: ((at + I[0]) % 3, gt.inc_subtensor(total[at], s)), None, [i, y], n_steps=3)[1][
+            -1
+        ],
     ),
     "states_from_rows": (
         lambda: scan(lambda row, late, h: (row, late @ Y + h), X, [X[0], y])[1][-1],

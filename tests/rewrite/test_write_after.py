@@ -86,6 +86,10 @@ CARRIED_APART = {
     "positions, one of them twice": lambda t, row, w, k: gt.inc_subtensor(t[positions], row),
     "two, one upon the other": lambda t, row, w, k: gt.inc_subtensor(gt.inc_subtensor(t[1], row[0])[1:], row),
     "to an array of zeros": lambda t, row, w, k: t + gt.inc_subtensor(gt.zeros_like(t)[2], row[0] * w[0]),
+    "a row that a sequence names": lambda t, row, w, k: gt.inc_subtensor(t[(k * 2) % 4], row[0]),
+    "rows counted from the end": lambda t, row, w, k: gt.inc_subtensor(t[-1 - k % 4], row[0]),
+    "several rows, some twice": lambda t, row, w, k: gt.inc_subtensor(t[gt.stack([k % 3, 0, k % 2])], row),
+    "a number for several rows": lambda t, row, w, k: gt.inc_subtensor(t[gt.stack([k % 3, 0])], row[1]),
     "to another array": lambda t, row, w, k: t + gt.inc_subtensor((row.sum() * gt.ones(4))[2], row[0]),
 }
 
@@ -104,7 +108,7 @@ def test_each_by_the_pass_alone(name):
 
 
 LEFT = {
-    "positions that differ from step to step": lambda t, row, w, k: gt.inc_subtensor(t[k % 4], row[0]),
+    "a slice that moves": lambda t, row, w, k: gt.inc_subtensor(t[k % 4 :], row[0]),
     "a value that is set": lambda t, row, w, k: gt.set_subtensor(t[1], row[0]),
     "a total that is read": lambda t, row, w, k: gt.inc_subtensor(t[1], row[0] * t[0]),
     "a total that decays": lambda t, row, w, k: gt.inc_subtensor(t[1], row[0]) * 0.5,
@@ -118,6 +122,47 @@ def test_what_is_left(name):
     graph = graph_of(INPUTS, [total_of(LEFT[name])])
     assert write_after(drop_unread(keep_last(graph))) is None
     assert_meaning_kept(INPUTS, [total_of(LEFT[name])], values())
+
+
+TABLE, KEYS, LONG = gt.matrix("table"), gt.tensor("keys", "int32", (None, None)), gt.tensor3("long")
+
+
+@pytest.mark.parametrize("options", [{}, {"go_backwards": True}, {"n_steps": 3}, {"n_steps": 0}], ids=str)
+def test_the_gradient_of_rows_looked_up_in_a_table(options):
+    if "n_steps" in options:
+        options = {"n_steps": n}
+    h = scan(lambda k, row, h, table: np.tanh(table[k] * h + row), [KEYS, LONG], LONG[0], TABLE, **options)
+    given = [RANDOM.normal(size=(6, 3)), RANDOM.integers(-6, 6, (5, 4), "int32"), RANDOM.normal(size=(5, 4, 3))]
+    cost = (h**2).sum()
+    after = assert_meaning_kept([TABLE, KEYS, LONG, n], gs.grad(cost, [TABLE, LONG]), [*given, np.int32(3)])
+    assert not writes_inside(after)
+
+
+def test_rows_are_stacked_as_far_as_a_loop_runs():
+    def step(k, row, h, table):
+        h = np.tanh(table[k] * h + row)
+        return h, gs.until((h > 0.9).any())
+
+    h = scan(step, [KEYS, LONG], LONG[0], TABLE)
+    keys = np.array([[0, 1], [1, 1], [5, 0], [3, 2]], "int32")
+    given = [RANDOM.normal(size=(6, 3)), keys, np.array([0.1, 0.2, 3.0, 0.1])[:, None, None] * np.ones((4, 2, 3))]
+    assert not writes_inside(assert_meaning_kept([TABLE, KEYS, LONG], gs.grad((h**2).sum(), [TABLE]), given))
+
+
+def test_positions_that_a_state_says_are_left():
+    def step(row, c, t):
+        return (c + 1) % 4, gt.inc_subtensor(t[c], row[0])
+
+    total = scan(step, x, [np.int64(0), gt.arange(4.0)])[1][-1]
+    assert write_after(drop_unread(keep_last(graph_of(INPUTS, [total])))) is None
+    assert_meaning_kept(INPUTS, [total], values())
+
+
+def test_values_wider_than_rows_are_not_stacked():
+    """Of many steps they might take more memory than there is, where rows that are there already cannot."""
+    total = scan(lambda k, t: gt.inc_subtensor(t[k], gt.exp(w)), positions, gt.zeros((4, 4)))[-1]
+    assert write_after(drop_unread(keep_last(graph_of(INPUTS, [total])))) is None
+    assert_meaning_kept(INPUTS, [total], values())
 
 
 def test_an_array_that_may_broadcast_is_left():
