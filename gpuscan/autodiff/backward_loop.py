@@ -6,7 +6,8 @@ far for s[k - i]. Step k then
 
 - differentiates its body, with ``owed[0]`` and what came in for row k of the history as what comes in for s[k];
 - hands on ``owed[i] <- owed[i + 1] + d(read at lag i + 1)``;
-- adds what goes out for non-sequences to totals, and emits what goes out for rows of sequences.
+- adds what goes out for non-sequences, and for what is computed from them alone (`fixed_values`), to totals, and emits
+  what goes out for rows of sequences.
 
 After step 0, ``owed[i]`` is what came in for s[-1 - i], an initial value. All that the body reads is a sequence of
 this loop: the forward loop's sequences, its histories and what came in, each read backwards. So it is an ordinary
@@ -24,11 +25,12 @@ import numpy as np
 
 from gpuscan import tensor as gt
 from gpuscan.autodiff.cotangents import Cotangent
+from gpuscan.autodiff.fixed_values import FixedValues
 from gpuscan.autodiff.kept import kept_values
 from gpuscan.autodiff.reverse import collect
 from gpuscan.autodiff.rules import has_derivative
 from gpuscan.graph import Apply, Variable, leaves, substitute
-from gpuscan.loop import Emit, Loop, NonSequence, Result, Sequence, State, close_loop, open_loop
+from gpuscan.loop import Emit, Loop, Result, Sequence, State, close_loop, open_loop
 from gpuscan.loop.capture import capture
 from gpuscan.loop.names import Names
 from gpuscan.loop.op import row_type
@@ -107,6 +109,7 @@ class _Backward:
         records = (forward.sequences, forward.states, forward.emits, forward.non_sequences)
         self.names = Names(r.name for group in records for r in group)
         self.sequences = [self._turned(s) for s in forward.sequences]
+        self.fixed = FixedValues(forward)
         self.computed: dict[Variable, Variable] = {}  # what the forward step computed, read from a history instead
 
     def outgoing(self) -> list[Variable | None]:
@@ -117,16 +120,29 @@ class _Backward:
         owed = {s.name: self._owed(s) for s in forward.states if has_derivative(s.next)}
         found = self._differentiate(owed)
         handed = {s.name: _hand_on(s, owed[s.name], found) for s in forward.states if s.name in owed}
-        totals = {n.name: self._total(n, g) for n in forward.non_sequences if (g := found.get(n.read)) is not None}
+        totals = {
+            n.name: self._total(n.name, n.source, g)
+            for n in forward.non_sequences
+            if (g := found.get(n.read)) is not None
+        }
+        shared = {
+            v: self._total(v.name or "fixed", self.fixed.outside(v), g)
+            for v in self.fixed.values
+            if (g := found.get(v)) is not None
+        }
         rows = {
             v: self._row(s, g) for s in forward.sequences for v in s.reads.values() if (g := found.get(v)) is not None
         }
-        results = self._close([s for group in handed.values() for s in group] + list(totals.values()), rows.values())
+        states = [*(s for group in handed.values() for s in group), *totals.values(), *shared.values()]
+        results = self._close(states, rows.values())
 
         def final(state: State) -> Variable:
             return results[Result("final", state.name)]
 
         stacked = {v: results[Result("history", emit.name)] for v, emit in rows.items()}
+        fixed = self.fixed.pull({v: final(state)[0] for v, state in shared.items()})
+        for name, total in totals.items():
+            fixed[name] = fixed[name] + final(total)[0] if name in fixed else final(total)[0]
         return [
             None,  # the number of steps
             *(self._whole(s, stacked) for s in forward.sequences),
@@ -134,7 +150,7 @@ class _Backward:
                 self._initial([final(s) for s in handed[state.name]]) if state.name in handed else None
                 for state in forward.states
             ),
-            *(final(totals[n.name])[0] if n.name in totals else None for n in forward.non_sequences),
+            *(fixed.get(n.name) for n in forward.non_sequences),
         ]
 
     # ---- what it reads ----
@@ -197,7 +213,8 @@ class _Backward:
         # Where complex rows or non-sequences depend on what is differentiated by, that was refused outside.
         past = {v for s in self.forward.states for v in s.reads.values()}
         reads = [v for v in self.forward.reads if v.dtype.startswith("float") or (has_derivative(v) and v in past)]
-        return {v: g for v, g in zip(reads, collect(given, reads), strict=True) if g is not None}
+        wrt = [*reads, *self.fixed.values]
+        return {v: g for v, g in zip(wrt, collect(given, wrt, ends=self.fixed.values), strict=True) if g is not None}
 
     def _rows(self, result: Result, cotangent: Cotangent) -> Variable | None:
         """Return what came in for a history, or rows of one, as a row for each step; None for nothing."""
@@ -214,11 +231,11 @@ class _Backward:
         rest = Cotangent(cotangent.of, cotangent.whole, parts)
         return rest.total() if rest.whole or rest.parts else None
 
-    def _total(self, n: NonSequence, added: Variable) -> State:
-        """Return a running total of what goes out for a non-sequence."""
-        name = self.names.unique(f"d_{n.name}")
-        read = Variable(n.source.type, name)
-        return State(name, gt.expand_dims(gt.zeros_like(n.source), 0), {1: read}, read + added)
+    def _total(self, name: str, source: Variable, added: Variable) -> State:
+        """Return a running total of what goes out for what is the same at every step."""
+        name = self.names.unique(f"d_{name}")
+        read = Variable(source.type, name)
+        return State(name, gt.expand_dims(gt.zeros_like(source), 0), {1: read}, read + added)
 
     def _row(self, s: Sequence, outgoing: Variable) -> Emit:
         """Return what goes out for one row of a sequence, to be stacked."""

@@ -19,7 +19,10 @@ RETURNED_WHEN_DISCONNECTED = ("zero", "None", "disconnected")
 
 
 def collect(
-    given: Mapping[Variable, Variable], wrt: Sequence[Variable], constant: Sequence[Variable] = ()
+    given: Mapping[Variable, Variable],
+    wrt: Sequence[Variable],
+    constant: Sequence[Variable] = (),
+    ends: Sequence[Variable] = (),
 ) -> list[Variable | None]:
     """Return the cotangents of `wrt` for those of other values; None for what they do not depend on.
 
@@ -31,11 +34,13 @@ def collect(
         What to differentiate by.
     constant : sequence of Variable
         Values to take as given, through which nothing passes.
+    ends : sequence of Variable
+        Those of `wrt` of which nothing is passed on to what they are computed from.
     """
     stop = set(constant)
     found = {value: Cotangent(value, [cotangent]) for value, cotangent in given.items() if value not in stop}
     relevant = dependents(given, {v for v in wrt if v not in stop})
-    for node in reversed(sorted_nodes(given, stop)):
+    for node in reversed(sorted_nodes(given, {*stop, *ends})):
         incoming = [found.get(v) for v in node.outputs]
         if any(c is not None for c in incoming) and any(v in relevant and has_derivative(v) for v in node.inputs):
             _pull(node, incoming, relevant, found)
