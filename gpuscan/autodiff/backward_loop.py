@@ -104,8 +104,7 @@ class _Backward:
         truncated = forward.options.truncate_gradient
         # How many steps, the last ones, are undone.
         self.steps = self.length if truncated is None else gt.minimum(self.length, _int(truncated))
-        records = (forward.sequences, forward.states, forward.emits, forward.non_sequences)
-        self.names = Names(r.name for group in records for r in group)
+        self.names = Names(forward.record_names)
         self.sequences = [self._turned(s) for s in forward.sequences]
         self.computed: dict[Variable, Variable] = {}  # what the forward step computed, read from a history instead
 

@@ -16,7 +16,7 @@ from gpuscan.loop.names import Names
 def push_loop(node: Apply, tangents: SequenceOf[Variable | None]) -> list[Variable | None]:
     """Return the tangents of a loop's results for those of its node's inputs."""
     loop = open_loop(node)
-    names = Names(r.name for group in (loop.sequences, loop.states, loop.emits, loop.non_sequences) for r in group)
+    names = Names(loop.record_names)
     rest = iter(tangents[1:])  # the number of steps has none
     given: dict[Variable, Variable] = {}
 

@@ -10,8 +10,9 @@ from gpuscan.loop import Loop, open_loop
 from gpuscan.loop.fixed import VIEWS, Outside, is_sure
 from gpuscan.loop.op import row_type
 from gpuscan.loop.records import Sequence as Rows
-from gpuscan.rewrite.bodies import change_loops, has_given_length, may_stack, names_of, reopened, rows_read
+from gpuscan.rewrite.bodies import change_loops, has_given_length, names_of, reopened, rows_read
 from gpuscan.rewrite.drop_unread import drop_records
+from gpuscan.rewrite.stacks import may_stack
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.reduction import SumTo

@@ -30,7 +30,6 @@ from gpuscan.rewrite.lazy_branches import lazy_branches
 from gpuscan.rewrite.merge_emits import merge_emits
 from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
-from gpuscan.rewrite.refusals import noting
 from gpuscan.rewrite.report import PassRun, loop_costs
 from gpuscan.rewrite.results_from_length import results_from_length
 from gpuscan.rewrite.share_segments import share_segments
@@ -41,6 +40,7 @@ from gpuscan.rewrite.smaller_reductions import smaller_reductions
 from gpuscan.rewrite.stable_logs import stable_logs
 from gpuscan.rewrite.stable_quotients import stable_quotients
 from gpuscan.rewrite.stack_past import stack_past
+from gpuscan.rewrite.stacks import noting
 from gpuscan.rewrite.states_from_rows import states_from_rows
 from gpuscan.rewrite.sum_after import sum_after
 from gpuscan.rewrite.unroll_loops import unroll_loops

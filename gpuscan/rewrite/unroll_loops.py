@@ -10,7 +10,7 @@ from gpuscan.graph import Apply, Graph, Variable, substitute
 from gpuscan.loop import Loop, Options, Result, Scan, State, open_loop, read_loop
 from gpuscan.loop.fixed import CHEAP, VIEWS, is_sure
 from gpuscan.rewrite.bodies import change_loops, has_enough_rows, keeps_its_shape, sizes_outside
-from gpuscan.rewrite.sizes_from_inputs import size_of
+from gpuscan.rewrite.sizes import size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.creation import zeros
 from gpuscan.tensor.guards import specify_shape

@@ -12,7 +12,7 @@ import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.graph import sorted_nodes
 from gpuscan.loop import Loop, open_loop
-from gpuscan.rewrite import bodies, optimise
+from gpuscan.rewrite import optimise, stacks
 from gpuscan.rewrite.drop_unread import drop_unread
 from gpuscan.rewrite.hoist_invariants import hoist_invariants
 from gpuscan.rewrite.hoist_products import hoist_products
@@ -170,7 +170,7 @@ def test_products_too_large_for_memory_stay(monkeypatch):
     rows, weights = gt.tensor("rows", shape=(10, 4)), gt.tensor("weights", shape=(4, 100))
     graph = graph_of([rows, weights], [scan(lambda row, h: h + (row @ weights).sum(), rows, np.float64(0))])
     assert hoist_products(graph) is not None
-    monkeypatch.setattr(bodies, "MOST_BYTES", 7999)
+    monkeypatch.setattr(stacks, "MOST_BYTES", 7999)
     assert hoist_products(graph) is None
 
 
