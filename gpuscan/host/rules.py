@@ -24,11 +24,13 @@ from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.reduction import Reduce, SumTo
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack
 
-# SciPy computes these of float16, and of two dtypes, in float64.
 BY_SCIPY = frozenset(
-    {"erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc", "gammaincc"}
-    | {"digamma", "polygamma", "betaln", "i0", "i1"}
+    [
+        *("erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc", "gammaincc"),
+        *("digamma", "polygamma", "betaln", "i0", "i1"),
+    ]
 )
+"""Rows of the pointwise table that SciPy computes in float64 where operands are of float16, or of two dtypes."""
 
 Rule = Callable[[Writer, Any, Apply], str]
 RULES: dict[type, Rule] = {}
@@ -235,8 +237,7 @@ def _reduce(w: Writer, op: Reduce, node: Apply) -> str:
 @rule(SumTo)
 def _sum_to(w: Writer, op: SumTo, node: Apply) -> str:
     x, *sizes = node.inputs
-    w.namespace["sum_to"] = sum_to
-    return f"sum_to({w.array(x)}, {_sizes(w, sizes)})"
+    return f"{w.helper(sum_to)}({w.array(x)}, {_sizes(w, sizes)})"
 
 
 def sum_to(x: Any, sizes: tuple[int, ...]) -> Any:
@@ -300,24 +301,19 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> str:
 # ---- guards ----
 
 
-def _helper(w: Writer, function: Callable[..., Any]) -> str:
-    w.namespace[function.__name__] = function
-    return function.__name__
-
-
 @rule(Assert)
 def _assert(w: Writer, op: Assert, node: Apply) -> str:
     value, *conditions = node.inputs
     listed = ", ".join(w.values(conditions))
-    return f"{_helper(w, checked)}({w.array(value)}, {op.message!r}, {str(node.where)!r}, {listed})"
+    return f"{w.helper(checked)}({w.array(value)}, {op.message!r}, {str(node.where)!r}, {listed})"
 
 
 @rule(Print)
 def _print(w: Writer, op: Print, node: Apply) -> str:
-    return f"{_helper(w, printed)}({w.array(node.inputs[0])}, {op.message!r}, {op.attrs!r})"
+    return f"{w.helper(printed)}({w.array(node.inputs[0])}, {op.message!r}, {op.attrs!r})"
 
 
 @rule(SpecifyShape)
 def _specify_shape(w: Writer, op: SpecifyShape, node: Apply) -> str:
     x, *sizes = node.inputs
-    return f"{_helper(w, of_shape)}({w.array(x)}, {op.axes}, {_sizes(w, sizes)}, {str(node.where)!r})"
+    return f"{w.helper(of_shape)}({w.array(x)}, {op.axes}, {_sizes(w, sizes)}, {str(node.where)!r})"
