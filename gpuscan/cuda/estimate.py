@@ -25,7 +25,7 @@ from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.step.analysis import Analysis
 from gpuscan.cuda.step.operands import Operands, operands
 from gpuscan.cuda.step.partial import is_sum
-from gpuscan.cuda.step.resident import MOST_PER_THREAD, PER_SM
+from gpuscan.cuda.step.registers import REGISTERS_PER_SM, REGISTERS_PER_THREAD
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import cost_of
 from gpuscan.cuda.step.work import work_of
@@ -35,13 +35,13 @@ from gpuscan.tensor.reduction import Reduce, SumTo
 DEPENDENT_CLOCKS = 4
 """From one operation to one that needs its result."""
 
-LANES_PER_SM = 128
+INSTRUCTIONS_PER_CLOCK = 128
 """Instructions that the threads of one SM begin in a clock."""
 
 SPECIAL_INSTRUCTIONS = 8
 """Instructions around each that a special function unit executes: tanh is 16 to 19 with two of them."""
 
-LOADS_PER_SM = 32
+LOADS_PER_CLOCK = 32
 """Words of 32 bits that the threads of one SM take from its shared memory in a clock."""
 
 SET_UP = 16
@@ -125,8 +125,8 @@ def estimate(
     instructions = _instructions(loop, team, counts) + loaded
     return Estimate(
         waiting=waves * _waiting(loop, team, counts, needed, clock) / together,
-        issuing=busiest * instructions / (LANES_PER_SM * clock) / together,
-        loading=busiest * loaded / (LOADS_PER_SM * clock) / together,
+        issuing=busiest * instructions / (INSTRUCTIONS_PER_CLOCK * clock) / together,
+        loading=busiest * loaded / (LOADS_PER_CLOCK * clock) / together,
         fetching=busiest * needed.fetched / (L2_BYTES * clock) / together,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
@@ -232,7 +232,7 @@ def estimate_prefix(loop: Analysis, span: int, gpu: GPU, bytes_per_step: int) ->
     instructions = loop.lanes.count * (2 * loop.work() + MOVED)
     return Estimate(
         waiting=LOOK_BACK / span,
-        issuing=instructions / (gpu.sms * LANES_PER_SM * gpu.clock_ghz * 1e9),
+        issuing=instructions / (gpu.sms * INSTRUCTIONS_PER_CLOCK * gpu.clock_ghz * 1e9),
         loading=0.0,
         fetching=0.0,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
@@ -251,8 +251,8 @@ def _at_once(loop: Analysis, team: Team, gpu: GPU, needed: Operands) -> int:
     if team.kind == "grid":
         return 1
     state = sum(loop.registers(s.next, team.ranks) for s in loop.loop.states)
-    registers = min(32 + 2 * state + needed.registers + needed.sums, MOST_PER_THREAD)
-    per_sm = min(PER_SM // (registers * team.block), gpu.threads_per_sm // team.block, gpu.blocks_per_sm)
+    registers = min(32 + 2 * state + needed.registers + needed.sums, REGISTERS_PER_THREAD)
+    per_sm = min(REGISTERS_PER_SM // (registers * team.block), gpu.threads_per_sm // team.block, gpu.blocks_per_sm)
     if needed.shared:
         per_sm = min(per_sm, gpu.shared_per_sm // (needed.shared * team.per_block))
     return max(per_sm, 1) * team.per_block * gpu.sms

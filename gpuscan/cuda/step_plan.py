@@ -9,11 +9,9 @@ from gpuscan.cuda.estimate import estimate
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.step.analysis import Analysis
-from gpuscan.cuda.step.kernel_text import MOST_HELD
-from gpuscan.cuda.step.sequences import MOST_AHEAD
+from gpuscan.cuda.step.registers import MOST_AHEAD, MOST_HELD, MOST_OWN
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import FEWEST_COLUMNS, FEWEST_ROWS, FEWEST_TERMS, OLDEST, taken
-from gpuscan.cuda.step.writer import MOST_OWN
 from gpuscan.cuda.strategy import traffic_of, window
 from gpuscan.graph import Apply
 from gpuscan.tensor.products import MatMul

@@ -19,7 +19,8 @@ from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.step.analysis import Analysis, refuse_any_team
 from gpuscan.cuda.step.operands import busy_registers
-from gpuscan.cuda.step.resident import is_fixed, registers_for_weights
+from gpuscan.cuda.step.registers import registers_for_weights
+from gpuscan.cuda.step.resident import is_fixed
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.work import work_of
 from gpuscan.cuda.step_plan import on_tensor_cores, refuse_registers, step_plan
@@ -31,7 +32,7 @@ MARGIN = 1.25
 """How many times the seconds of a tile others may take: its barriers join lanes that else do not wait for each other,
 and each of them can have an SM's other blocks cover its waits."""
 
-BLOCKS_PER_SM = 2
+LANES_PER_SM = 2
 """Lanes for each SM up to which they have blocks of their own, as these have registers for all their weights."""
 
 MOST_LANES = 64
@@ -71,7 +72,7 @@ class TileTeam(Strategy):
         return None
 
     def decline(self, loop: Analysis, gpu: GPU, steps: int | None) -> str | None:
-        lanes, most, shared = loop.lanes.count, BLOCKS_PER_SM * gpu.sms, _shared(loop)
+        lanes, most, shared = loop.lanes.count, LANES_PER_SM * gpu.sms, _shared(loop)
         assert shared is not None
         if lanes > most:
             return None

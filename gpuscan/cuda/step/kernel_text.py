@@ -24,6 +24,7 @@ from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.source import splice
 from gpuscan.cuda.step.assembly import KERNEL_NAME, assemble
 from gpuscan.cuda.step.carried import Carried
+from gpuscan.cuda.step.elements import C_BYTES, registers_of
 from gpuscan.cuda.step.frame import Frame
 from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.literals import is_literal
@@ -34,21 +35,18 @@ from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
-from gpuscan.cuda.step.resident import most_per_thread
+from gpuscan.cuda.step.registers import MOST_HELD, most_per_thread
 from gpuscan.cuda.step.sequences import Sequences
 from gpuscan.cuda.step.tensor_cores import find_together
 from gpuscan.cuda.step.totals import write_totals
 from gpuscan.cuda.step.values import Kept, Text, Value
-from gpuscan.cuda.step.writer import C_BYTES, Notes, Writer
+from gpuscan.cuda.step.writer import Notes, Writer
 from gpuscan.graph import Variable
 from gpuscan.loop import NonSequence, Result
 from gpuscan.tensor.products import MatMul
 
 MOST_TEAMS = 2**38
 """Teams of one launch: a grid has fewer than 2^31 blocks."""
-
-MOST_HELD = 32
-"""32-bit registers of a value up to which a thread keeps it for the whole loop."""
 
 
 def step_kernel(plan: KernelPlan, by_value: frozenset[str], shared_bytes: int) -> BoundKernel:
@@ -233,7 +231,7 @@ class _StepText:
         if w.known is None or v not in w.known.own | w.known.shared:
             return None
         shape, c_type = w.shape(v), w.c_type(v)
-        registers = max(C_BYTES[c_type] // 4, 1) * w.team.slots(w.space(v))
+        registers = registers_of(c_type) * w.team.slots(w.space(v))
         kept = Kept(v, shape)
         if not w.is_shared(v) and registers <= MOST_HELD:
             kept.own = self.w.names.unique(f"v_{n.name}")

@@ -13,6 +13,7 @@ from gpuscan.cuda.expressions import number
 from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.body import Body, InnerLoop
 from gpuscan.cuda.step.carried import Carried
+from gpuscan.cuda.step.elements import C_BYTES
 from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.hazards import Buffer
 from gpuscan.cuda.step.nodes import write_node
@@ -21,7 +22,7 @@ from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import Kept, Text, Value, View
-from gpuscan.cuda.step.writer import C_BYTES, RefusalError, Writer
+from gpuscan.cuda.step.writer import RefusalError, Writer
 from gpuscan.errors import LoopError
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Result, Sequence, State

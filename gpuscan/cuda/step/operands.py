@@ -10,20 +10,18 @@ from typing import final
 import numpy as np
 
 from gpuscan.cuda.gpu import GPU
+from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.step.analysis import STEPS_INSIDE, Analysis
 from gpuscan.cuda.step.body import Body, InnerLoop
+from gpuscan.cuda.step.elements import registers_of
+from gpuscan.cuda.step.registers import MOST_OWN, registers_for_weights
 from gpuscan.cuda.step.resident import (
-    KEPT_FREE,
-    MOST_PER_THREAD,
     MOST_WRITTEN_OUT,
-    PER_SM,
     is_fixed,
     own_columns,
-    registers_for_weights,
 )
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import KINDS
-from gpuscan.cuda.step.writer import MOST_OWN
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.products import MatMul
 
@@ -57,7 +55,7 @@ def operands(
     loop: Analysis, team: Team, gpu: GPU, chosen: frozenset[Apply] = frozenset(), precision: str = ""
 ) -> Operands:
     """Return what the products of a step take, those `chosen` for tensor cores with operands of a precision."""
-    held = 4 * max(min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE, 0) * team.threads
+    held = 4 * max(registers_for_weights(team, 0), 0) * team.threads
     if team.kind == "thread":
         return Operands(fetched=max(_fixed_bytes(loop) - held, 0))
     counting = _Counting(loop, team, gpu, chosen)
@@ -93,7 +91,7 @@ def busy_registers(
 
 
 def _words(v: Variable) -> int:
-    return max(np.dtype(v.dtype).itemsize // 4, 1)
+    return registers_of(C_TYPES[v.dtype])
 
 
 def _fixed_bytes(loop: Analysis) -> int:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuscan.cuda.expressions import convert, number
+from gpuscan.cuda.step.elements import C_BYTES, registers_of
 from gpuscan.cuda.step.folds import fold, fold_over
 from gpuscan.cuda.step.groups import terms_at_once
 from gpuscan.cuda.step.positions import Position, plus, times
+from gpuscan.cuda.step.registers import registers_for_weights
 from gpuscan.cuda.step.resident import (
     MOST_WRITTEN_OUT,
     Columns,
     is_fixed,
     own_columns,
     record_of,
-    registers_for_weights,
 )
 from gpuscan.cuda.step.rules import rule
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import write_product
-from gpuscan.cuda.step.writer import C_BYTES, Writer
+from gpuscan.cuda.step.writer import Writer
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.products import MatMul
 
@@ -84,7 +85,7 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
 
 def _held(w: Writer, b: Variable, columns: Columns, inner: int, space: tuple[int, ...]) -> str:
     """Declare the columns of a matrix that each thread holds, if there is room; return how one is read."""
-    registers = columns.size * max(C_BYTES[w.c_type(b)] // 4, 1)
+    registers = columns.size * registers_of(w.c_type(b))
     written_out = columns.rows * w.team.sums(space) * w.products <= MOST_WRITTEN_OUT
     if written_out and w.resident_registers + registers <= registers_for_weights(w.team, w.busy_registers):
         w.resident_registers += registers

@@ -12,21 +12,27 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import final
 
-import numpy as np
-
 from gpuscan.cuda.expressions import STATE_TYPE, literal, state_literal
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.names import Names
 from gpuscan.cuda.reports import Failure
+from gpuscan.cuda.step.elements import C_BYTES, registers_of
 from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group
 from gpuscan.cuda.step.hazards import Buffer, Pending
 from gpuscan.cuda.step.lanes import Lanes
 from gpuscan.cuda.step.memory import Region, padded
 from gpuscan.cuda.step.positions import Position, plus, spread, times
+from gpuscan.cuda.step.registers import MOST_OWN
 from gpuscan.cuda.step.team import Team, space_of
 from gpuscan.cuda.step.values import InDeviceMemory, Kept, NotBesideError, Text, Value
 from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.loop import Loop
+
+MOST_TERMS_UNROLLED = 8
+"""Terms up to which sums are unrolled that are not written out: enough loads are under way at once."""
+
+MOST_UNDER_WAY = 128
+"""Terms of all of a thread's sums up to which they are unrolled: each may hold a register while it is loaded."""
 
 
 class RefusalError(Exception):
@@ -365,7 +371,7 @@ class Writer:
 
     def has_room(self, space: tuple[int, ...], c_type: str, *, summing: bool = False) -> bool:
         """Whether a thread has registers for its elements of an array; alone it has nowhere else to put them."""
-        registers = max(C_BYTES[c_type] // 4, 1) * (self.team.sums(space) if summing else self.team.slots(space))
+        registers = registers_of(c_type) * (self.team.sums(space) if summing else self.team.slots(space))
         return self.team.kind == "thread" or registers <= MOST_OWN
 
     def is_shared(self, key: Hashable) -> bool:
@@ -504,16 +510,3 @@ class Writer:
                 text = times(text, size)
             strides.append(text if shape[axis] != 1 else "0")
         return InDeviceMemory(array, plus(row, lane), tuple(strides), shape, key)
-
-
-MOST_TERMS_UNROLLED = 8
-"""Terms up to which sums are unrolled that are not written out: enough loads are under way at once."""
-
-MOST_UNDER_WAY = 128
-"""Terms of all of a thread's sums up to which they are unrolled: each may hold a register while it is loaded."""
-
-MOST_OWN = 64
-"""32-bit registers of a value up to which a thread of a larger team keeps its elements there."""
-
-C_BYTES = {c_type: np.dtype(dtype).itemsize for dtype, c_type in C_TYPES.items()} | {STATE_TYPE: 16}
-"""Size of an element, by its C type."""
