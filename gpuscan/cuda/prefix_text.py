@@ -46,6 +46,8 @@ def prefix_kernel(plan: KernelPlan, by_value: frozenset[str]) -> BoundKernel:
 
 
 class _PrefixText:
+    """The text of one kernel in the making: the members of ``Step``, and the statements of its methods."""
+
     def __init__(self, plan: KernelPlan, by_value: frozenset[str]) -> None:
         assert plan.opened is not None
         assert plan.lanes is not None
@@ -62,8 +64,17 @@ class _PrefixText:
         lanes = plan.lanes.followed(sorted_nodes(coefficients, loop.reads))
         self.given = Parameters(self.names, lanes)
         self.w = Writer(
-            *(ONE_THREAD, loop, lanes, (), None, {}),
-            *(self.given.coordinate, self.given.size, Region(0), _not_needed, _not_needed),
+            ONE_THREAD,
+            loop,
+            lanes,
+            random=(),
+            known=None,
+            made={},
+            first=self.given.coordinate,
+            size=self.given.size,
+            memory=Region(0),
+            scratch=_not_needed,
+            status=_not_needed,
         )
         self.w.names = self.names
         self.frame = Frame(plan, self.w, self.given)
@@ -77,6 +88,7 @@ class _PrefixText:
         self.calls = False  # whether some expression calls a function of kernels/pointwise.cuh
 
     def build(self) -> BoundKernel:
+        """Return the kernel, and where each of its arguments comes from."""
         for s in self.loop.sequences:
             self._sequence(s)
         for n in self.loop.non_sequences:

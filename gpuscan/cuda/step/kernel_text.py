@@ -74,6 +74,18 @@ def step_kernel(plan: KernelPlan, by_value: frozenset[str], shared_bytes: int) -
 
 
 class _StepText:
+    """The text of one kernel in the making.
+
+    Parameters
+    ----------
+    plan, by_value, shared_bytes
+        See `step_kernel`.
+    known : Notes or None
+        How an earlier writing found values to be read; None the first time.
+    made : dict, optional
+        Values that rules made for themselves at the first writing.
+    """
+
     def __init__(
         self,
         plan: KernelPlan,
@@ -98,16 +110,16 @@ class _StepText:
             self.team,
             self.loop,
             plan.lanes,
-            plan.random,
-            known,
-            {} if made is None else made,
-            self.given.first,
-            self.given.size,
-            self.memory,
-            self._scratch,
-            self._status,
-            plan.precision,
-            plan.on_tensor_cores,
+            random=plan.random,
+            known=known,
+            made={} if made is None else made,
+            first=self.given.first,
+            size=self.given.size,
+            memory=self.memory,
+            scratch=self._scratch,
+            status=self._status,
+            precision=plan.precision,
+            on_tensor_cores=plan.on_tensor_cores,
         )
         self.w.names = names
         self.w.together = find_together(plan.opened, plan.on_tensor_cores, self.w.shape, self.team)
@@ -138,6 +150,7 @@ class _StepText:
         return max(most_per_thread(self.team) - carried, 0) // 2
 
     def build(self) -> BoundKernel:
+        """Return the kernel, and where each of its arguments comes from."""
         self.given.add("lanes", "int64", Number(self.plan.lane_count))
         self.given.add("length", "int64", Steps())
         if self.plan.over_steps:
