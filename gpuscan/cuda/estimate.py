@@ -24,10 +24,10 @@ from gpuscan.cuda.costs import (
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.step.analysis import Analysis
 from gpuscan.cuda.step.operands import Operands, operands
-from gpuscan.cuda.step.partial import is_sum
 from gpuscan.cuda.step.registers import REGISTERS_PER_SM, REGISTERS_PER_THREAD
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import cost_of
+from gpuscan.cuda.step.totals import is_sum
 from gpuscan.cuda.step.work import work_of
 from gpuscan.graph import Apply
 from gpuscan.tensor.reduction import Reduce, SumTo

@@ -15,11 +15,11 @@ from gpuscan.cuda.recurrences import Folded, Recurrence, Stage, find_stages, is_
 from gpuscan.cuda.source import splice
 from gpuscan.cuda.step.body import Body, needed_nodes
 from gpuscan.cuda.step.frame import Frame
+from gpuscan.cuda.step.history_parts import row_of_part
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
 from gpuscan.cuda.step.memory import Region
 from gpuscan.cuda.step.parameters import Parameters
-from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.sequences import step_row
 from gpuscan.cuda.step.struct import indented, method, one_line
 from gpuscan.cuda.step.team import ONE_THREAD
@@ -206,7 +206,7 @@ class _PrefixText:
         if result.kind == "history":
             return self._store(result, "t", value)
         if result.kind == "part":
-            row, condition = part_of(result, "t")
+            row, condition = row_of_part(result, "t")
             return f"{condition}{self._store(result, row, value)}"
         first = self.given.add(f"first_{result.record}", "int64", Steps(first_kept=result.rows))
         return f"if (t >= {first}) {self._store(result, f't - {first}', value)}"

@@ -12,9 +12,9 @@ from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.step.body import Body, InnerLoop, opened, operands_of
 from gpuscan.cuda.step.lanes import Lanes, find_lanes
 from gpuscan.cuda.step.nodes import has_rule
-from gpuscan.cuda.step.partial import Total, find_totals
 from gpuscan.cuda.step.random_states import opens_state, random_states
 from gpuscan.cuda.step.team import space_of
+from gpuscan.cuda.step.totals import Total, find_totals
 from gpuscan.cuda.step.work import work_of
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Loop

@@ -27,18 +27,18 @@ from gpuscan.cuda.step.carried import Carried
 from gpuscan.cuda.step.elements import C_BYTES, registers_of
 from gpuscan.cuda.step.frame import Frame
 from gpuscan.cuda.step.groups import Group
+from gpuscan.cuda.step.history_parts import row_of_part
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
 from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
 from gpuscan.cuda.step.operands import busy_registers
 from gpuscan.cuda.step.parameters import Parameters
-from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
 from gpuscan.cuda.step.registers import MOST_HELD, most_per_thread
 from gpuscan.cuda.step.sequences import Sequences
 from gpuscan.cuda.step.tensor_cores import find_together
-from gpuscan.cuda.step.totals import write_totals
+from gpuscan.cuda.step.totals_text import write_totals
 from gpuscan.cuda.step.values import Kept, Text, Value
 from gpuscan.cuda.step.writer import Notes, Writer
 from gpuscan.graph import Variable
@@ -316,7 +316,7 @@ class _StepText:
             first = self.given.add(f"first_{result.record}", "int64", Steps(first_kept=result.rows))
             row, condition = f"(t - {first})", f"if (t >= {first}) "
         elif result.kind == "part":
-            row, condition = part_of(result, "t")
+            row, condition = row_of_part(result, "t")
         self._store(array, value, row, condition, lambda at: self.w.read(value, at))
 
     def _store(self, array: str, value: Variable, row: str, condition: str, element: Callable[[Position], str]) -> None:

@@ -14,10 +14,10 @@ from gpuscan.cuda.step.carried import Carried
 from gpuscan.cuda.step.elements import C_BYTES
 from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.hazards import Pending
+from gpuscan.cuda.step.history_parts import row_of_part
 from gpuscan.cuda.step.inner_rows import InnerRows
 from gpuscan.cuda.step.nodes import write_node
 from gpuscan.cuda.step.order import ordered
-from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.positions import Position, flat, plus, spread
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import Kept, Text, View
@@ -198,7 +198,7 @@ class _LoopText:
         if result.kind == "history":
             rows.store(self.w, f"(int){self.t}", self.loop.value_of(result.record))
         elif result.kind == "part":
-            row, condition = part_of(result, self.t)
+            row, condition = row_of_part(result, self.t)
             rows.store(self.w, f"(int){row}", self.loop.value_of(result.record), condition)
         elif result.kind == "last":
             self._store_last(result, rows)
