@@ -53,18 +53,18 @@ class ThreadTeam(Strategy):
 
     team = "thread"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(analysis)) is not None:
             return reason
-        if (registers := carried_registers(loop)) > MOST_REGISTERS_PER_LANE:
+        if (registers := carried_registers(analysis)) > MOST_REGISTERS_PER_LANE:
             return f"a lane carries {registers} registers of state; a thread has room for {MOST_REGISTERS_PER_LANE}"
-        if (work := loop.written()) > MOST_UNROLLED:
+        if (work := analysis.written()) > MOST_UNROLLED:
             return f"a lane's step takes {work} operations; a thread's text is made of at most {MOST_UNROLLED}"
         return None
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        lanes = loop.lanes.count if loop.loop.states else gpu.sms * 256  # else steps are lanes too
-        return [step_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)]
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        lanes = analysis.lanes.count if analysis.loop.states else gpu.sms * 256  # else steps are lanes too
+        return [step_plan(analysis, Team("thread", block=_block(lanes, gpu)), _ahead(analysis), gpu)]
 
 
 @final
@@ -73,18 +73,18 @@ class WarpTeam(Strategy):
 
     team = "warp"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(analysis)) is not None:
             return reason
-        if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
+        if (widest := prod(analysis.widest())) > WIDEST_OF_WARP:
             return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
-        return refuse_registers(loop, self._shape(loop))
+        return refuse_registers(analysis, self._shape(analysis))
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        return [step_plan(loop, self._shape(loop), 1, gpu)]
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        return [step_plan(analysis, self._shape(analysis), 1, gpu)]
 
-    def _shape(self, loop: Analysis) -> Team:
-        elements = prod(loop.widest())
+    def _shape(self, analysis: Analysis) -> Team:
+        elements = prod(analysis.widest())
         ranks = min(32, 1 << max(elements - 1, 0).bit_length())
         return Team("warp", ranks, 32 // ranks, block=128)
 
@@ -95,21 +95,21 @@ class BlockTeam(Strategy):
 
     team = "block"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(analysis)) is not None:
             return reason
-        return refuse_registers(loop, self._shape(loop, gpu))
+        return refuse_registers(analysis, self._shape(analysis, gpu))
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        return [step_plan(loop, self._shape(loop, gpu), 1, gpu)]
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        return [step_plan(analysis, self._shape(analysis, gpu), 1, gpu)]
 
-    def _shape(self, loop: Analysis, gpu: GPU) -> Team:
-        elements = prod(loop.widest())
-        last = loop.widest()[-1] if loop.widest() else 1
-        most = 256 if loop.lanes.count >= MANY_BLOCKS * gpu.sms else 1024
+    def _shape(self, analysis: Analysis, gpu: GPU) -> Team:
+        elements = prod(analysis.widest())
+        last = analysis.widest()[-1] if analysis.widest() else 1
+        most = 256 if analysis.lanes.count >= MANY_BLOCKS * gpu.sms else 1024
         ranks = elements if elements <= most else last if last <= most else -(-last // -(-last // most))
         parts = 1
-        while parts < 8 and ranks * parts * 2 <= 256 and loop.longest_sum() >= 16 * parts:
+        while parts < 8 and ranks * parts * 2 <= 256 and analysis.longest_sum() >= 16 * parts:
             parts *= 2
         return Team("block", ranks, parts, block=min(-(-ranks * parts // 32) * 32, 1024))
 
@@ -120,30 +120,30 @@ class GridTeam(Strategy):
 
     team = "grid"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        whole = loop.without_lanes()
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        whole = analysis.without_lanes()
         if (reason := refuse_any_team(whole)) is not None:
             return reason
         reasons = [refuse_registers(whole, shape) for shape in self._shapes(whole, gpu)]
         return None if None in reasons else reasons[0]
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        whole = loop.without_lanes()
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        whole = analysis.without_lanes()
         shapes = [shape for shape in self._shapes(whole, gpu) if refuse_registers(whole, shape) is None]
         return [step_plan(whole, shape, 1, gpu) for shape in shapes]
 
-    def _shapes(self, loop: Analysis, gpu: GPU) -> list[Team]:
-        if (tiled := _grid_of_tiles(loop, gpu)) is not None:
+    def _shapes(self, analysis: Analysis, gpu: GPU) -> list[Team]:
+        if (tiled := _grid_of_tiles(analysis, gpu)) is not None:
             return [tiled]
-        elements, last = prod(loop.widest()), loop.widest()[-1] if loop.widest() else 1
-        if loop.longest_sum() < LONG_SUM:
+        elements, last = prod(analysis.widest()), analysis.widest()[-1] if analysis.widest() else 1
+        if analysis.longest_sum() < LONG_SUM:
             block = 256
             ranks = min(elements, gpu.sms * block)
             return [Team("grid", ranks, 1, block, -(-ranks // block))]
-        return _grids_of_columns(loop, last, elements // last, gpu)
+        return _grids_of_columns(analysis, last, elements // last, gpu)
 
 
-def _grids_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> list[Team]:
+def _grids_of_columns(analysis: Analysis, columns: int, rows: int, gpu: GPU) -> list[Team]:
     """Return grids in which a rank has a column of the weights and some of the rows, of all lanes together.
 
     The threads of a rank divide the terms of its sums, and do everything else alike: the more there are, the fewer
@@ -155,7 +155,7 @@ def _grids_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> list
         groups = max(min(threads // (columns * parts), rows), 1)
         ranks = columns * groups
         if ranks * parts <= threads:
-            registers = -(-rows // groups) + -(-loop.longest_sum() // parts)
+            registers = -(-rows // groups) + -(-analysis.longest_sum() // parts)
             # Whole ranks to a block, spread over all SMs.
             block = -(-(-(-ranks // gpu.sms) * parts) // 32) * 32
             found.append((registers, Team("grid", ranks, parts, block, -(-ranks * parts // block))))
@@ -164,11 +164,11 @@ def _grids_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> list
     return [team for _, team in sorted(found, key=lambda pair: pair[0])]
 
 
-def _grid_of_tiles(loop: Analysis, gpu: GPU) -> Team | None:
+def _grid_of_tiles(analysis: Analysis, gpu: GPU) -> Team | None:
     """Return the grid whose blocks own whole columns of the largest product; None if none is for tensor cores."""
     best: tuple[int, Team] | None = None
-    for node in loop.nodes():
-        size = size_of(node, loop.shape)
+    for node in analysis.nodes():
+        size = size_of(node, analysis.shape)
         if size is None:
             continue
         width = 8 * -(-size.columns // (8 * gpu.sms))
@@ -176,7 +176,7 @@ def _grid_of_tiles(loop: Analysis, gpu: GPU) -> Team | None:
         if rows:
             blocks = -(-size.columns // width)
             team = Team("grid", rows * size.columns, 1, GRID_BLOCK, blocks, width, size.columns)
-            fits = node in on_tensor_cores(loop, team, gpu) and refuse_registers(loop, team) is None
+            fits = node in on_tensor_cores(analysis, team, gpu) and refuse_registers(analysis, team) is None
             if fits and (best is None or size.work > best[0]):
                 best = size.work, team
     return best[1] if best else None
@@ -188,14 +188,14 @@ class HostTeam(Strategy):
 
     team = "host"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
         return None
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        inner = loop.loop
-        records = [*(s.name for s in inner.states), *(e.name for e in inner.emits)]
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        loop = analysis.loop
+        records = [*(s.name for s in loop.states), *(e.name for e in loop.emits)]
         places = tuple(Place(name, "arrays in device memory") for name in records)
-        return [KernelPlan(self.team, inner, places=places)]
+        return [KernelPlan(self.team, loop, places=places)]
 
 
 def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
@@ -310,8 +310,8 @@ def _block(lanes: int, gpu: GPU) -> int:
     return 32
 
 
-def _ahead(loop: Analysis) -> int:
-    reads = sum(1 for s in loop.loop.sequences if s.reads)
+def _ahead(analysis: Analysis) -> int:
+    reads = sum(1 for s in analysis.loop.sequences if s.reads)
     if not reads:
         return 1
-    return 1 if loop.work() > MOST_AHEAD_OPS else 8 if reads == 1 else 4
+    return 1 if analysis.work() > MOST_AHEAD_OPS else 8 if reads == 1 else 4
