@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuscan.cuda import captured, prefix, runner, step_plan, strategies, tiles
+from gpuscan.cuda import captured, grids, prefix, runner, step_plan, strategies, tiles
 from gpuscan.cuda.step import folds, groups, loops, memory, registers, resident, tensor_cores
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "kernels.md").read_text(encoding="utf-8").split())
@@ -27,8 +27,8 @@ NUMBERS = [
     ("registers suffice: {}, and those of states and sums", registers.KEPT_FREE),
     ("keeps its own elements, up to {} registers", registers.MOST_HELD),
     ("would take a thread more than {} registers is in shared memory", registers.MOST_OWN),
-    ("sums of {} terms or more, a rank has a column", strategies.LONG_SUM),
-    ("dealt out to {} threads an SM", strategies.GRID_BLOCK),
+    ("sums of {} terms or more, a rank has a column", grids.LONG_SUM),
+    ("dealt out to {} threads an SM", grids.GRID_BLOCK),
     ("(under {} for each SM)", prefix.LANES_PER_SM),
     ("and {} steps or more, for which one thread a lane", prefix.LEAST_STEPS),
     ("Up to {} steps are recorded", captured.MOST_STEPS),
