@@ -23,6 +23,7 @@ from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.sequences import step_row
 from gpuscan.cuda.step.struct import indented, method, one_line
 from gpuscan.cuda.step.team import ONE_THREAD
+from gpuscan.cuda.step.team_arrays import TeamArrays
 from gpuscan.cuda.step.values import Text, Value
 from gpuscan.cuda.step.writer import Writer
 from gpuscan.graph import Variable, sorted_nodes
@@ -72,11 +73,10 @@ class _PrefixText:
             made={},
             first=self.given.coordinate,
             size=self.given.size,
-            memory=Region(0),
-            scratch=_not_needed,
+            names=self.names,
+            arrays=TeamArrays(ONE_THREAD, self.names, Region(0), _not_needed),
             status=_not_needed,
         )
-        self.w.names = self.names
         self.frame = Frame(plan, self.w, self.given)
         self.values: dict[Variable, Value] = {}  # what a step is given
         self.rows: dict[Variable, str] = {}  # members of Row

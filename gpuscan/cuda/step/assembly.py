@@ -38,7 +38,7 @@ def assemble(frame: Frame, team_made: str) -> str:
             f"// {one_line(frame.plan.loop.title)}: {frame.plan.headline()}.",
             *(f'#include "{name}"' for name in _included(frame)),
             "",
-            *([f"constexpr int TEAM_BYTES = {w.memory.rounded};", ""] if team.kind == "warp" else []),
+            *([f"constexpr int TEAM_BYTES = {w.arrays.memory.rounded};", ""] if team.kind == "warp" else []),
             *_step(frame),
             "",
             *_function(frame, team_made),
@@ -72,7 +72,7 @@ def _calls(body: Sequence[str], functions: str) -> bool:
 def _step(frame: Frame) -> list[str]:
     """Return the struct ``Step``."""
     code, given, w = frame.code, frame.given, frame.w
-    shared = list(w.shared_arrays.values())
+    shared = list(w.arrays.declarations.values())
     begin = ["lane = which;", "steps = length;", *shared, *given.begin, *code.begin, *w.at_start]
     return [
         "struct Step {",

@@ -37,7 +37,7 @@ class InnerRows(Value):
         w.noted.shared.add(self.key)
         if self.buffer is not None:
             w.touched_reads.add(self.buffer)
-        return w.shared_element(self.shared, flat(at, self.shape))
+        return w.arrays.element(self.shared, flat(at, self.shape))
 
     def _slots(self, w: Writer) -> int:
         return w.team.slots(space_of(self.shape[1:]))
@@ -59,6 +59,6 @@ class InnerRows(Value):
                 assert self.buffer is not None
                 group.writes.add(self.buffer)
                 place = flat((row, *spread(group.names, inner)), self.shape)
-                group.inside.append(f"{condition}{w.writing()}{w.shared_store(self.shared, place, text)}")
+                group.inside.append(f"{condition}{w.writing()}{w.arrays.store(self.shared, place, text)}")
 
         w.within(space_of(inner), write)

@@ -37,6 +37,7 @@ from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
 from gpuscan.cuda.step.registers import MOST_HELD, most_per_thread
 from gpuscan.cuda.step.sequences import Sequences
+from gpuscan.cuda.step.team_arrays import TeamArrays
 from gpuscan.cuda.step.tensor_cores import find_together
 from gpuscan.cuda.step.totals_text import write_totals
 from gpuscan.cuda.step.values import Kept, Text, Value
@@ -115,13 +116,12 @@ class _StepText:
             made={} if made is None else made,
             first=self.given.first,
             size=self.given.size,
-            memory=self.memory,
-            scratch=self._scratch,
+            names=names,
+            arrays=TeamArrays(self.team, names, self.memory, self._scratch),
             status=self._status,
             precision=plan.precision,
             on_tensor_cores=plan.on_tensor_cores,
         )
-        self.w.names = names
         self.w.together = find_together(plan.opened, plan.on_tensor_cores, self.w.shape, self.team)
         self._count_registers()
         self.status = ""
@@ -184,7 +184,7 @@ class _StepText:
         text = splice(assemble(self.frame, self._meeting()))
         kernel = Kernel(KERNEL_NAME, text, tuple(self.given.parameters))
         shared = self.memory.rounded * team.per_block if team.kind == "warp" else self.memory.used
-        if not self.w.shared_arrays and "template all<" not in text:
+        if not self.w.arrays.declarations and "template all<" not in text:
             shared = 0
         return BoundKernel(
             kernel,

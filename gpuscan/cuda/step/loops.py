@@ -148,7 +148,7 @@ class _LoopText:
             assert rows.buffer is not None
             group.writes.add(rows.buffer)
             place = flat(spread(group.names, rows.shape), rows.shape)
-            group.inside.append(w.shared_store(rows.shared, place, number(0, dtype)))
+            group.inside.append(w.arrays.store(rows.shared, place, number(0, dtype)))
 
         w.within(space_of(rows.shape), write)
         w.close_group()

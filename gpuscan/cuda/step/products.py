@@ -93,7 +93,7 @@ def _held(w: Writer, b: Variable, columns: Columns, inner: int, space: tuple[int
         _load(w, b, columns, inner, f"{name}[c * {columns.rows} + r]")
         return f"{name}[{_slot(columns, columns.rows)}{columns.number}]"
     places = columns.places(w.team)
-    name = w.allocate_if_room(f"columns_{record_of(b, w.loop)}", w.c_type(b), columns.size * places)
+    name = w.arrays.spare(f"columns_{record_of(b, w.loop)}", w.c_type(b), columns.size * places)
     if name:
         thread = "threadIdx.x" if places == w.team.block else f"threadIdx.x % {places}"
         w.touches_shared = True  # a step begins with a barrier: others may have written what a thread reads
