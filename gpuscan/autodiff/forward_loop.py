@@ -67,7 +67,7 @@ class _Forward:
         states = {s.name: self._state(s, tangents) for s in self.carried}
         moved = [(e, t) for e in loop.emits if (t := tangents[e.value]) is not None]
         emits = {e.name: Emit(self._name(e.name), t) for e, t in moved}
-        beside = {name: r.name for name, r in (*states.items(), *emits.items())}
+        beside = {name: s.name for name, s in states.items()} | {name: e.name for name, e in emits.items()}
         results = {r: replace(r, record=beside[r.record]) for r in loop.results if r.record in beside}
         outputs = self._close(states.values(), emits.values(), results.values())
         return [outputs[results[r]] if r in results else None for r in loop.results]

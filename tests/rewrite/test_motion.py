@@ -220,6 +220,21 @@ def test_a_sum_of_what_is_at_hand_leaves_too():
     assert sum_after(alone) is None, "as a state it needs no memory"
 
 
+def test_what_is_stacked_is_in_the_order_in_which_it_was_asked_for():
+    """In the order of a set, the text of the kernel would differ from process to process, and be compiled for each."""
+
+    def step(row, h, *totals):
+        values = [np.sin(h * (i + 2.0)) for i in range(len(totals))]
+        for i, v in enumerate(values):
+            v.name = f"value_{i}"
+        return [np.tanh(row + h), *(t + gt.outer(row, v) for t, v in zip(totals, values, strict=True))]
+
+    _, *totals = scan(step, x, [h0, *[gt.zeros((3, 3))] * 8])
+    after = sum_after(optimise(graph_of(INPUTS, [t[-1] for t in totals]), passes=ENDS))
+    (loop,) = loops_of(after)
+    assert [str(r) for r in loop.results] == [f"history of value_{i}" for i in range(8)]
+
+
 @pytest.mark.parametrize(
     "step",
     [
