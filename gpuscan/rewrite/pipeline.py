@@ -61,15 +61,15 @@ PASSES: tuple[Pass, ...] = (
     sizes_from_inputs,  # what was computed for its shape alone is dead after this
     count_steps,  # the same for histories
     merge_equal,  # early, so that one value is one variable wherever it is looked for below
-    merge_emits,  # what a gradient reads of a loop, and what the program does, come from one run of it
+    merge_emits,  # one run of a loop serves the program and its gradient, though they read different values
     keep_last,  # asks for less of each loop
-    drop_unread,  # what is asked for no longer goes, and with it what only that needed
+    drop_unread,  # what nothing asks for any more, and what only that needed
     share_segments,  # one run also for loops that a gradient runs in segments
     unroll_loops,  # before the algebra, which then sees the steps
     # ---- algebra, on graphs and on the steps of loops ----
     fold_constants,
     compose_moves,
-    smaller_reductions,  # what derivatives summed to a shape that it had is seen as what it is
+    smaller_reductions,  # derivatives sum to the shape of an operand, also where it is that of the result
     drop_broadcasts,
     cancel_factors,  # before quotients of exponentials are read as something else
     stable_quotients,  # before `stable_logs`, which takes the logarithm of what it finds here
@@ -96,9 +96,9 @@ PASSES: tuple[Pass, ...] = (
     sum_after,  # before the next, which would take from it the histories that a product after the loop reads
     fold_reductions,
     drop_unread,
-    join_loops,  # after all that is said of one loop
+    join_loops,  # after every pass that changes one loop by itself
     merge_equal,
-    lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
+    lazy_branches,  # late: passes that look at the readers of a value do not see those inside a side
 )
 
 

@@ -31,8 +31,8 @@ def results_from_length(graph: Graph) -> Graph | None:
     An emit that is the same at every step is that value for each step, which takes no memory. An integer state to which
     every step adds the same is its initial value and a multiple of the number of steps.
 
-    A loop stays that says which of its sequences is too short. That `n_steps` is not negative is asserted in the place
-    of a loop that said so; inside a step, where an assertion has a price, the loop stays.
+    A loop stays if it has to say which of its sequences is too short. Where a loop goes that would have checked that
+    `n_steps` is not negative, an assertion takes its place; inside a step, where an assertion has a price, it stays.
     """
     return change_loops(graph, lambda node: _changed(node, True), results_from_length.__name__, _inside)
 

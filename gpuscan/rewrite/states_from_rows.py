@@ -17,7 +17,7 @@ from gpuscan.tensor.products import MatMul
 
 
 def states_from_rows(graph: Graph) -> Graph | None:
-    """Take what a state holds from the sequence whose rows it takes on: what it hands out, what products read of it.
+    """Take the results of a state that only copies a sequence, and what products read of it, from that sequence.
 
     Its history is these rows, and its past values are the rows before them with the initial values in front: a
     sequence, of which `hoist_products` multiplies all rows at once. A state that only pointwise work reads stays: it is
