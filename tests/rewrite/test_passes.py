@@ -14,7 +14,7 @@ import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.cpu import CpuProgram
 from gpuscan.graph import Apply, Graph
-from gpuscan.loop import Loop, Scan, open_loop
+from gpuscan.loop import Scan
 from gpuscan.rewrite import PASSES, optimise
 from gpuscan.rewrite.count_steps import count_steps
 from gpuscan.rewrite.drop_unread import drop_unread
@@ -23,22 +23,13 @@ from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.pipeline import Pass
 from tests.oracle import as_graph, assert_same
 from tests.random_loops import LOOPS, arguments
+from tests.rewrite.nets import loops_of, text_of
 
 x, s, n = gt.matrix("x"), gt.vector("s"), gt.iscalar("n")
 
 
 def graph_of(*outputs: gs.Variable) -> Graph:
     return Graph.close([x, s, n], outputs)
-
-
-def text_of(graph: Graph) -> str:
-    text = gs.debugprint(graph, file="str", print_type=False)
-    assert text is not None
-    return text
-
-
-def loops_of(graph: Graph) -> list[Loop]:
-    return [open_loop(node) for node in graph.nodes if isinstance(node.op, Scan)]
 
 
 def results_of(graph: Graph) -> list[str]:
