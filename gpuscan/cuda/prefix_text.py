@@ -315,7 +315,7 @@ class _PrefixText:
         )
 
 
-# ---- recurrences as maps of kernels/prefix.cuh ----
+# ---- recurrences as maps of kernels/prefix_maps.cuh ----
 
 
 def _parts(r: Recurrence) -> tuple[Variable, ...]:
@@ -344,7 +344,7 @@ def _fold_name(r: Recurrence) -> str:
 
 
 def _fold(r: Recurrence) -> list[str]:
-    """Return the definition of an associative operation of the pointwise table as one of kernels/prefix.cuh."""
+    """Return the definition of an associative operation of the pointwise table as one of kernels/prefix_maps.cuh."""
     if not isinstance(r.form, Folded):
         return []
     operands = ("earlier", "later") if r.form.state_first else ("later", "earlier")
