@@ -272,47 +272,58 @@ class _PrefixText:
         return [*lines, f"using Stages = gs::Stages<{', '.join(f'Maps{k}' for k in range(len(self.stages)))}>;"]
 
     def _text(self, methods: SequenceOf[list[str]]) -> str:
-        declared = self.given.declarations()
-        rows = [f"{C_TYPES[v.dtype]} {member};" for v, member in self.rows.items()]
-        states = [f"{C_TYPES[s.next.dtype]} {self.states[s.name]};" for s in self.loop.states]
-        kept = [f"{C_TYPES[v.dtype]} {m};" for m, v in zip(self.kept.values(), self._kept_values(), strict=True)]
-        folds = [line for stage in self.stages for r in stage for line in _fold(r)]
         tiling = self.tiling
+        tile = f"tiles of {tiling.span} steps by {tiling.lanes} lanes"
         return "\n".join(
             [
-                f"// {one_line(self.loop.title)}: parallel along time, tiles of {tiling.span} "
-                f"steps by {tiling.lanes} lanes.",
+                f"// {one_line(self.loop.title)}: parallel along time, {tile}.",
                 '#include "base.cuh"',
                 *(['#include "pointwise.cuh"'] if self.calls else []),
                 '#include "prefix.cuh"',
                 "",
-                *folds,
-                "struct Step {",
-                *_struct("Row", rows),
-                *_struct("State", states),
-                *_struct("Kept", kept),
+                *(line for stage in self.stages for r in stage for line in _fold(r)),
+                *self._step(methods),
                 "",
-                "    // The kernel's parameters.",
-                *indented([f"{text};" for text in declared], 1),
-                "",
-                "    // What this lane holds.",
-                "    long long lane;",
-                *indented(self.given.fields, 1),
-                "",
-                *indented(self._stage_types(), 1),
-                f"    static constexpr int words = {self._words};",
-                *(line for text in methods for line in ("", *text)),
-                "};",
-                "",
-                f'extern "C" __global__ void __launch_bounds__({tiling.threads}, {BLOCKS_PER_SM}) {KERNEL_NAME}(',
-                ",\n".join(f"    {text}" for text in declared) + ") {",
-                f"    Step step = {{{', '.join(p.name for p in self.given.parameters)}}};",
-                f"    gs::prefix_loop<{tiling.threads}, {tiling.steps}, {tiling.lanes}>(step, lanes, length, progress, "
-                "published);",
-                "}",
+                *self._function(),
                 "",
             ]
         )
+
+    def _step(self, methods: SequenceOf[list[str]]) -> list[str]:
+        """Return the struct ``Step``."""
+        rows = [f"{C_TYPES[v.dtype]} {member};" for v, member in self.rows.items()]
+        states = [f"{C_TYPES[s.next.dtype]} {self.states[s.name]};" for s in self.loop.states]
+        kept = [f"{C_TYPES[v.dtype]} {m};" for m, v in zip(self.kept.values(), self._kept_values(), strict=True)]
+        return [
+            "struct Step {",
+            *_struct("Row", rows),
+            *_struct("State", states),
+            *_struct("Kept", kept),
+            "",
+            "    // The kernel's parameters.",
+            *indented([f"{text};" for text in self.given.declarations()], 1),
+            "",
+            "    // What this lane holds.",
+            "    long long lane;",
+            *indented(self.given.fields, 1),
+            "",
+            *indented(self._stage_types(), 1),
+            f"    static constexpr int words = {self._words};",
+            *(line for text in methods for line in ("", *text)),
+            "};",
+        ]
+
+    def _function(self) -> list[str]:
+        """Return the function that is launched."""
+        tiling = self.tiling
+        sizes = f"{tiling.threads}, {tiling.steps}, {tiling.lanes}"
+        return [
+            f'extern "C" __global__ void __launch_bounds__({tiling.threads}, {BLOCKS_PER_SM}) {KERNEL_NAME}(',
+            ",\n".join(f"    {text}" for text in self.given.declarations()) + ") {",
+            f"    Step step = {{{', '.join(p.name for p in self.given.parameters)}}};",
+            f"    gs::prefix_loop<{sizes}>(step, lanes, length, progress, published);",
+            "}",
+        ]
 
 
 # ---- recurrences as maps of kernels/prefix_maps.cuh ----
