@@ -46,6 +46,7 @@ class _LoopText:
         self.loop = open_loop(node)
         self.title = repr(self.loop.title)
         self.step = w.fresh("k")
+        self.length = self.clock = self.bound = ""  # what the text calls them, from where it has them on
         # Not for a loop inside a loop, whose results the loop around it may hold on to; CuPy keeps memory of itself.
         keeps = self.loop.options.keep_buffers and w.arrays is NUMPY and w.is_outside
         self.buffers = w.bind(Buffers(), "buffers") if keeps else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
+from gpuscan.loop.names import name_of
 from gpuscan.rewrite.bodies import change_loops, has_enough_rows, names_of, readers_of, reopened, rows_read
 from gpuscan.rewrite.drop_unread import drop_records, drop_unread
 from gpuscan.rewrite.stacks import may_stack
@@ -206,7 +207,7 @@ class _Stacks:
         """Have values stacked."""
         for v in dict.fromkeys(values):
             if v not in self.records:
-                name = self.names.unique(v.name or (v.owner.op.name if v.owner is not None else "value"))
+                name = self.names.unique(name_of(v, "value"))
                 self.emits.append(Emit(name, v))
                 self.records[v] = name
             self.at_hand.add(v)
