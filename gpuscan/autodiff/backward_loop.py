@@ -24,7 +24,7 @@ from dataclasses import replace
 import numpy as np
 
 from gpuscan import tensor as gt
-from gpuscan.autodiff.cotangents import Cotangent
+from gpuscan.autodiff.cotangents import Cotangent, accumulate
 from gpuscan.autodiff.fixed_values import FixedValues
 from gpuscan.autodiff.kept import kept_values
 from gpuscan.autodiff.reverse import collect
@@ -74,12 +74,10 @@ def _pull_segments(node: Apply, incoming: SequenceOf[Cotangent | None]) -> list[
             rest = [p for p in cotangent.parts if not _of_last_row(p.pattern)]
             final = outputs[Result("final", result.record)]
             if last:
-                total = Cotangent(final, [], last).total()
-                given[final] = given[final] + total if final in given else total
+                accumulate(given, final, Cotangent(final, [], last).total())
             cotangent = Cotangent(cotangent.of, cotangent.whole, rest)
         if cotangent.whole or cotangent.parts:
-            total = cotangent.total()
-            given[outputs[result]] = given[outputs[result]] + total if outputs[result] in given else total
+            accumulate(given, outputs[result], cotangent.total())
     wrt = [v for v in stand_ins if has_derivative(v)]
     found = {v: g for v, g in zip(wrt, collect(given, wrt), strict=True) if g is not None}
     outgoing = substitute(found.values(), dict(zip(stand_ins, node.inputs, strict=True)))
@@ -106,8 +104,7 @@ class _Backward:
         truncated = forward.options.truncate_gradient
         # How many steps, the last ones, are undone.
         self.steps = self.length if truncated is None else gt.minimum(self.length, _int(truncated))
-        records = (forward.sequences, forward.states, forward.emits, forward.non_sequences)
-        self.names = Names(r.name for group in records for r in group)
+        self.names = Names(forward.record_names)
         self.sequences = [self._turned(s) for s in forward.sequences]
         self.fixed = FixedValues(forward)
         self.computed: dict[Variable, Variable] = {}  # what the forward step computed, read from a history instead
@@ -198,18 +195,14 @@ class _Backward:
     def _differentiate(self, owed: Mapping[str, SequenceOf[State]]) -> dict[Variable, Variable]:
         """Return what goes out at a step for everything that the forward step read."""
         given: dict[Variable, Variable] = {}
-
-        def add(value: Variable, cotangent: Variable) -> None:
-            given[value] = given[value] + cotangent if value in given else cotangent
-
         for state in self.forward.states:
             if state.name in owed:
-                add(state.next, owed[state.name][0].reads[1])
+                accumulate(given, state.next, owed[state.name][0].reads[1])
         for result, cotangent in self.came.items():
             if result.is_kept and (rows := self._rows(result, cotangent)) is not None:
                 read = Variable(row_type(rows), f"d_{result.record}")
                 self._add_sequence(f"d_{result.record}", rows, {0: read})
-                add(self.forward.value_of(result.record), read)
+                accumulate(given, self.forward.value_of(result.record), read)
         # Where complex rows or non-sequences depend on what is differentiated by, that was refused outside.
         past = {v for s in self.forward.states for v in s.reads.values()}
         reads = [v for v in self.forward.reads if v.dtype.startswith("float") or (has_derivative(v) and v in past)]

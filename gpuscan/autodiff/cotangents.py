@@ -61,3 +61,8 @@ class Cotangent:
     def add_part(self, op: Index, slots: tuple[Variable, ...], cotangent: Variable) -> None:
         """Add what came in through an index."""
         self.parts.append(Part(op.pattern, slots, cotangent))
+
+
+def accumulate(given: dict[Variable, Variable], value: Variable, cotangent: Variable) -> None:
+    """Add a cotangent to what a mapping has for a value."""
+    given[value] = given[value] + cotangent if value in given else cotangent

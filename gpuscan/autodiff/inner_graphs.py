@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gpuscan import tensor as gt
-from gpuscan.autodiff.cotangents import Cotangent
+from gpuscan.autodiff.cotangents import Cotangent, accumulate
 from gpuscan.autodiff.forward import carry
 from gpuscan.autodiff.reverse import collect
 from gpuscan.autodiff.rules import DERIVATIVES, Derivative, Outgoing, has_derivative
@@ -39,8 +39,7 @@ def _pull_graph(
     given: dict[Variable, Variable] = {}
     for output, cotangent in zip(graph.call(inputs), incoming, strict=True):
         if cotangent is not None and has_derivative(output):
-            total = cotangent.total()
-            given[output] = given[output] + total if output in given else total
+            accumulate(given, output, cotangent.total())
     wrt = [v for v in dict.fromkeys(inputs) if has_derivative(v)]
     found: Mapping[Variable, Variable | None] = dict(zip(wrt, collect(given, wrt), strict=True))
     # An input that stands in two places gets all of it in the first.

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuscan import tensor as gt
 from gpuscan.autodiff.arguments import as_variables, check_choice, check_real, paired
-from gpuscan.autodiff.cotangents import Cotangent, Missing
+from gpuscan.autodiff.cotangents import Cotangent, Missing, accumulate
 from gpuscan.autodiff.rules import DERIVATIVES, check_not_complex, has_derivative, no_rule
 from gpuscan.errors import DisconnectedInputError, ShapeError
 from gpuscan.graph import Apply, Variable, dependents, sorted_nodes
@@ -165,7 +165,7 @@ def grad(
                 "use jacobian for the derivative of each element"
             )
         one = gt.constant(1, dtype=cost.dtype)
-        given[cost] = given[cost] + one if cost in given else one
+        accumulate(given, cost, one)
     return _answer(given, wrt, consider_constant or (), disconnected_inputs, return_disconnected, "grad")
 
 

@@ -30,9 +30,6 @@ GRID_BARRIER = 0.7e-6
 GRID_HOP = 0.65e-6
 """From a store on one SM to a load on another that sees it: 0.56 us, 0.65 us by an atomic, on an H100 (flash-vla)."""
 
-CLUSTER_BARRIER = 0.6e-6
-"""Blocks of a cluster of 4 to 8 wait for each other: 0.51 to 0.65 us on an H100 (flash-vla)."""
-
 LOOK_BACK = 14e-9
 """From a tile to the next that goes on with its state, of many under way: `prefix_tiling`."""
 

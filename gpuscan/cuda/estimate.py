@@ -24,10 +24,10 @@ from gpuscan.cuda.costs import (
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.step.analysis import Analysis
 from gpuscan.cuda.step.operands import Operands, operands
-from gpuscan.cuda.step.partial import is_sum
-from gpuscan.cuda.step.resident import MOST_PER_THREAD, PER_SM
+from gpuscan.cuda.step.registers import REGISTERS_PER_SM, REGISTERS_PER_THREAD
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import cost_of
+from gpuscan.cuda.step.totals import is_sum
 from gpuscan.cuda.step.work import work_of
 from gpuscan.graph import Apply
 from gpuscan.tensor.reduction import Reduce, SumTo
@@ -35,13 +35,13 @@ from gpuscan.tensor.reduction import Reduce, SumTo
 DEPENDENT_CLOCKS = 4
 """From one operation to one that needs its result."""
 
-LANES_PER_SM = 128
+INSTRUCTIONS_PER_CLOCK = 128
 """Instructions that the threads of one SM begin in a clock."""
 
 SPECIAL_INSTRUCTIONS = 8
 """Instructions around each that a special function unit executes: tanh is 16 to 19 with two of them."""
 
-LOADS_PER_SM = 32
+LOADS_PER_CLOCK = 32
 """Words of 32 bits that the threads of one SM take from its shared memory in a clock."""
 
 SET_UP = 16
@@ -92,7 +92,7 @@ class Estimate:
 
 
 def estimate(
-    loop: Analysis,
+    analysis: Analysis,
     team: Team,
     gpu: GPU,
     bytes_per_step: int,
@@ -103,8 +103,8 @@ def estimate(
 
     Parameters
     ----------
-    loop : Analysis
-        The loop.
+    analysis : Analysis
+        Of the loop.
     team : Team
         The team.
     gpu : GPU
@@ -116,17 +116,17 @@ def estimate(
     precision : str
         What their operands are rounded to.
     """
-    needed = operands(loop, team, gpu, chosen, precision)
-    counts = _counted(loop, team, chosen, precision)
-    together = _steps_together(loop, team)
-    teams = max(loop.lanes.count, 1) * together
-    busiest, waves = _on_busiest(teams, team, gpu), -(-teams // _at_once(loop, team, gpu, needed))
+    needed = operands(analysis, team, gpu, chosen, precision)
+    counts = _counted(analysis, team, chosen, precision)
+    together = _steps_together(analysis, team)
+    teams = max(analysis.lanes.count, 1) * together
+    busiest, waves = _on_busiest(teams, team, gpu), -(-teams // _at_once(analysis, team, gpu, needed))
     clock, loaded = gpu.clock_ghz * 1e9, team.threads * needed.loads
-    instructions = _instructions(loop, team, counts) + loaded
+    instructions = _instructions(analysis, team, counts) + loaded
     return Estimate(
-        waiting=waves * _waiting(loop, team, counts, needed, clock) / together,
-        issuing=busiest * instructions / (LANES_PER_SM * clock) / together,
-        loading=busiest * loaded / (LOADS_PER_SM * clock) / together,
+        waiting=waves * _waiting(analysis, team, counts, needed, clock) / together,
+        issuing=busiest * instructions / (INSTRUCTIONS_PER_CLOCK * clock) / together,
+        loading=busiest * loaded / (LOADS_PER_CLOCK * clock) / together,
         fetching=busiest * needed.fetched / (L2_BYTES * clock) / together,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
@@ -157,33 +157,33 @@ class _Counts:
     calls: int
 
 
-def _counted(loop: Analysis, team: Team, chosen: frozenset[Apply], precision: str) -> _Counts:
-    teams = max(loop.lanes.count, 1)
-    nodes = tuple(node for node in loop.nodes() if work_of(node) and node not in chosen)
+def _counted(analysis: Analysis, team: Team, chosen: frozenset[Apply], precision: str) -> _Counts:
+    teams = max(analysis.lanes.count, 1)
+    nodes = tuple(node for node in analysis.nodes() if work_of(node) and node not in chosen)
     elsewhere = sum(map(work_of, chosen)) // teams
-    on_cores, calls = cost_of(loop.opened, chosen, loop.shape, team, precision) if chosen else (0, 0)
+    on_cores, calls = cost_of(analysis.opened, chosen, analysis.shape, team, precision) if chosen else (0, 0)
     return _Counts(
         nodes=nodes,
         sums=sum(map(is_sum, nodes)) if team.kind != "thread" else 0,
-        work=loop.work() - elsewhere,
-        products=loop.multiplied() - elsewhere,
+        work=analysis.work() - elsewhere,
+        products=analysis.multiplied() - elsewhere,
         specials=sum(map(specials_of, nodes)) / teams,
         on_cores=on_cores,
         calls=calls,
     )
 
 
-def _waiting(loop: Analysis, team: Team, counts: _Counts, needed: Operands, clock: float) -> float:
+def _waiting(analysis: Analysis, team: Team, counts: _Counts, needed: Operands, clock: float) -> float:
     """Return the seconds from the beginning of a team's step to its end, if nobody else is in the way."""
-    elements = prod(loop.widest())
+    elements = prod(analysis.widest())
     busy = min(team.ranks, elements) * (team.parts if counts.sums else 1)
     independent = INDEPENDENT[team.kind if elements > 1 else "thread"]
-    if loop.lanes.tile:  # neighbouring lanes do not wait for each other
+    if analysis.lanes.tile:  # neighbouring lanes do not wait for each other
         independent = max(independent, min(needed.sums, MOST_INDEPENDENT))
     clocks = DEPENDENT_CLOCKS / independent * counts.work / busy
-    clocks += DEPENDENT_CLOCKS * (len(counts.nodes) + _in_turn(loop, team, counts.nodes) + counts.on_cores)
+    clocks += DEPENDENT_CLOCKS * (len(counts.nodes) + _in_turn(analysis, team, counts.nodes) + counts.on_cores)
     clocks += L2_LATENCY_CLOCKS if needed.fetched else 0
-    if team.kind != "thread" and any(s.reads for s in loop.loop.sequences):
+    if team.kind != "thread" and any(s.reads for s in analysis.loop.sequences):
         clocks += DRAM_LATENCY_CLOCKS / 2
     meeting = {
         "thread": 0.0,
@@ -194,25 +194,28 @@ def _waiting(loop: Analysis, team: Team, counts: _Counts, needed: Operands, cloc
     return clocks / clock + (counts.sums + 1) * meeting + counts.calls * BLOCK_BARRIER
 
 
-def _instructions(loop: Analysis, team: Team, counts: _Counts) -> float:
+def _instructions(analysis: Analysis, team: Team, counts: _Counts) -> float:
     """Return the instructions of a team's threads in a step, but for those that read operands of products."""
     around = team.threads * (counts.sums + 1) * SET_UP if team.kind != "thread" else 0
     apiece = counts.work - counts.products + SPECIAL_INSTRUCTIONS * counts.specials
-    return around + counts.products / 2 + _times(loop, team) * apiece + team.threads * counts.on_cores
+    return around + counts.products / 2 + _times(analysis, team) * apiece + team.threads * counts.on_cores
 
 
-def _times(loop: Analysis, team: Team) -> int:
+def _times(analysis: Analysis, team: Team) -> int:
     """Return how many threads compute an element each, if they share the sums of its rank and do not divide it."""
-    return 1 if team.divides(loop.widest()) else team.parts
+    return 1 if team.divides(analysis.widest()) else team.parts
 
 
-def _in_turn(loop: Analysis, team: Team, nodes: Sequence[Apply]) -> float:
+def _in_turn(analysis: Analysis, team: Team, nodes: Sequence[Apply]) -> float:
     """Return how many terms of sums are added one after the other where sums are fewer than the threads of a team."""
     if team.kind == "thread":
         return 0.0
-    reductions = (node for node in nodes if isinstance(node.op, Reduce | SumTo) and loop.elements(node.outputs[0]) > 1)
-    terms = (loop.elements(node.inputs[0]) / loop.elements(node.outputs[0]) / team.parts for node in reductions)
-    return sum(terms)
+    sizes = (
+        (analysis.elements(node.inputs[0]), analysis.elements(node.outputs[0]))
+        for node in nodes
+        if isinstance(node.op, Reduce | SumTo)
+    )
+    return sum(terms / sums / team.parts for terms, sums in sizes if sums > 1)
 
 
 def _on_busiest(teams: int, team: Team, gpu: GPU) -> float:
@@ -223,36 +226,36 @@ def _on_busiest(teams: int, team: Team, gpu: GPU) -> float:
     return min(team.per_block, teams) * (blocks if blocks > TAKE_TURNS else ceil(blocks))
 
 
-def estimate_prefix(loop: Analysis, span: int, gpu: GPU, bytes_per_step: int) -> Estimate:
+def estimate_prefix(analysis: Analysis, span: int, gpu: GPU, bytes_per_step: int) -> Estimate:
     """Return how long a step takes of many that run side by side, in tiles of `span` steps that hand on their state.
 
-    Steps are composed and then run, so that their operations count twice. `loop`, `gpu` and `bytes_per_step` are those
-    of `estimate`.
+    Steps are composed and then run, so that their operations count twice. `analysis`, `gpu` and `bytes_per_step` are
+    those of `estimate`.
     """
-    instructions = loop.lanes.count * (2 * loop.work() + MOVED)
+    instructions = analysis.lanes.count * (2 * analysis.work() + MOVED)
     return Estimate(
         waiting=LOOK_BACK / span,
-        issuing=instructions / (gpu.sms * LANES_PER_SM * gpu.clock_ghz * 1e9),
+        issuing=instructions / (gpu.sms * INSTRUCTIONS_PER_CLOCK * gpu.clock_ghz * 1e9),
         loading=0.0,
         fetching=0.0,
         memory=bytes_per_step / (gpu.bandwidth_gbs * 1e9),
     )
 
 
-def _steps_together(loop: Analysis, team: Team) -> int:
+def _steps_together(analysis: Analysis, team: Team) -> int:
     """Return how many steps run side by side: all, of a loop that carries nothing from one to the next."""
-    if loop.loop.states or loop.loop.stop is not None or team.kind == "grid":
+    if analysis.loop.states or analysis.loop.stop is not None or team.kind == "grid":
         return 1
-    return max(loop.loop.length.known or MANY_STEPS, 1)
+    return max(analysis.loop.length.known or MANY_STEPS, 1)
 
 
-def _at_once(loop: Analysis, team: Team, gpu: GPU, needed: Operands) -> int:
+def _at_once(analysis: Analysis, team: Team, gpu: GPU, needed: Operands) -> int:
     """Return how many teams run at the same time, as registers and shared memory allow."""
     if team.kind == "grid":
         return 1
-    state = sum(loop.registers(s.next, team.ranks) for s in loop.loop.states)
-    registers = min(32 + 2 * state + needed.registers + needed.sums, MOST_PER_THREAD)
-    per_sm = min(PER_SM // (registers * team.block), gpu.threads_per_sm // team.block, gpu.blocks_per_sm)
+    state = sum(analysis.registers(s.next, team.ranks) for s in analysis.loop.states)
+    registers = min(32 + 2 * state + needed.registers + needed.sums, REGISTERS_PER_THREAD)
+    per_sm = min(REGISTERS_PER_SM // (registers * team.block), gpu.threads_per_sm // team.block, gpu.blocks_per_sm)
     if needed.shared:
         per_sm = min(per_sm, gpu.shared_per_sm // (needed.shared * team.per_block))
     return max(per_sm, 1) * team.per_block * gpu.sms

@@ -10,8 +10,8 @@ from gpuscan.cuda.binding import Place
 from gpuscan.cuda.estimate import Estimate
 from gpuscan.cuda.step.body import InnerLoop
 from gpuscan.cuda.step.lanes import Lanes
-from gpuscan.cuda.step.partial import Total
 from gpuscan.cuda.step.team import ONE_THREAD, Team
+from gpuscan.cuda.step.totals import Total
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Loop
 

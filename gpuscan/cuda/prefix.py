@@ -61,53 +61,53 @@ class PrefixTeam(Strategy):
 
     team = "prefix"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if loop.loop.stop is not None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        if analysis.loop.stop is not None:
             return "the loop stops on a condition"
-        if not loop.loop.states:
+        if not analysis.loop.states:
             return "no state is carried: steps need not wait for each other"
-        if (reason := refuse_any_team(loop) or _refuse_step(loop)) is not None:
+        if (reason := refuse_any_team(analysis) or _refuse_step(analysis)) is not None:
             return reason
-        stages = find_stages(loop.loop)
+        stages = find_stages(analysis.loop)
         if isinstance(stages, str):
             return stages
-        if (size := slots_of(loop.loop).size * THREADS * STEPS[-1]) > MOST_BYTES:
+        if (size := slots_of(analysis.loop).size * THREADS * STEPS[-1]) > MOST_BYTES:
             return f"a block's rows take {size} bytes of shared memory; there is room for {MOST_BYTES}"
         return None
 
-    def decline(self, loop: Analysis, gpu: GPU, steps: int | None) -> str | None:
-        lanes = loop.lanes.count
+    def decline(self, analysis: Analysis, gpu: GPU, steps: int | None) -> str | None:
+        lanes = analysis.lanes.count
         if lanes >= (enough := LANES_PER_SM * gpu.sms):
             return f"{lanes} lanes fill the GPU with a thread each; {enough} do"
-        steps = loop.loop.length.known if steps is None else steps
+        steps = analysis.loop.length.known if steps is None else steps
         if steps is not None and steps < LEAST_STEPS:
             return f"{steps} steps are done sooner one after the other; {LEAST_STEPS} are not"
         return None
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        lanes, traffic = loop.lanes.count, traffic_of(loop.loop)
-        tiling = tiling_of(loop.loop, lanes)
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        lanes, traffic = analysis.lanes.count, traffic_of(analysis.loop)
+        tiling = tiling_of(analysis.loop, lanes)
         found = KernelPlan(
             team=self.team,
-            loop=loop.loop,
-            opened=loop.opened,
-            lanes=loop.lanes,
+            loop=analysis.loop,
+            opened=analysis.opened,
+            lanes=analysis.lanes,
             shape=Team("thread", block=tiling.threads, blocks=gpu.sms * BLOCKS_PER_SM if lanes else 0),
             traffic=traffic,
-            estimate=estimate_prefix(loop, tiling.span, gpu, traffic.per_step),
+            estimate=estimate_prefix(analysis, tiling.span, gpu, traffic.per_step),
         )
         return [found]
 
 
-def _refuse_step(loop: Analysis) -> str | None:
-    if loop.random:
+def _refuse_step(analysis: Analysis) -> str | None:
+    if analysis.random:
         return "draws follow each other"
-    if loop.totals:
-        return f"state {loop.totals[0].state!r} adds up over lanes"
-    for node in loop.nodes():
+    if analysis.totals:
+        return f"state {analysis.totals[0].state!r} adds up over lanes"
+    for node in analysis.nodes():
         if not isinstance(node.op, OPS):
             return f"{node.op} is no arithmetic on one element"
-    for v in (*loop.loop.outputs, *(v for node in loop.nodes() for v in (*operands_of(node), *node.outputs))):
-        if (count := loop.elements(v)) > 1:
+    for v in (*analysis.loop.outputs, *(v for node in analysis.nodes() for v in (*operands_of(node), *node.outputs))):
+        if (count := analysis.elements(v)) > 1:
             return f"a lane has {count} elements of {v!r}"
     return None

@@ -15,14 +15,15 @@ from gpuscan.cuda.recurrences import Folded, Recurrence, Stage, find_stages, is_
 from gpuscan.cuda.source import splice
 from gpuscan.cuda.step.body import Body, needed_nodes
 from gpuscan.cuda.step.frame import Frame
+from gpuscan.cuda.step.history_parts import row_of_part
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
 from gpuscan.cuda.step.memory import Region
 from gpuscan.cuda.step.parameters import Parameters
-from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.sequences import step_row
 from gpuscan.cuda.step.struct import indented, method, one_line
 from gpuscan.cuda.step.team import ONE_THREAD
+from gpuscan.cuda.step.team_arrays import TeamArrays
 from gpuscan.cuda.step.values import Text, Value
 from gpuscan.cuda.step.writer import Writer
 from gpuscan.graph import Variable, sorted_nodes
@@ -46,6 +47,8 @@ def prefix_kernel(plan: KernelPlan, by_value: frozenset[str]) -> BoundKernel:
 
 
 class _PrefixText:
+    """The text of one kernel in the making: the members of ``Step``, and the statements of its methods."""
+
     def __init__(self, plan: KernelPlan, by_value: frozenset[str]) -> None:
         assert plan.opened is not None
         assert plan.lanes is not None
@@ -62,10 +65,18 @@ class _PrefixText:
         lanes = plan.lanes.followed(sorted_nodes(coefficients, loop.reads))
         self.given = Parameters(self.names, lanes)
         self.w = Writer(
-            *(ONE_THREAD, loop, lanes, (), None, {}),
-            *(self.given.coordinate, self.given.size, Region(0), _not_needed, _not_needed),
+            ONE_THREAD,
+            loop,
+            lanes,
+            random=(),
+            known=None,
+            made={},
+            first=self.given.coordinate,
+            size=self.given.size,
+            names=self.names,
+            arrays=TeamArrays(ONE_THREAD, self.names, Region(0), _not_needed),
+            status=_not_needed,
         )
-        self.w.names = self.names
         self.frame = Frame(plan, self.w, self.given)
         self.values: dict[Variable, Value] = {}  # what a step is given
         self.rows: dict[Variable, str] = {}  # members of Row
@@ -77,6 +88,7 @@ class _PrefixText:
         self.calls = False  # whether some expression calls a function of kernels/pointwise.cuh
 
     def build(self) -> BoundKernel:
+        """Return the kernel, and where each of its arguments comes from."""
         for s in self.loop.sequences:
             self._sequence(s)
         for n in self.loop.non_sequences:
@@ -194,7 +206,7 @@ class _PrefixText:
         if result.kind == "history":
             return self._store(result, "t", value)
         if result.kind == "part":
-            row, condition = part_of(result, "t")
+            row, condition = row_of_part(result, "t")
             return f"{condition}{self._store(result, row, value)}"
         first = self.given.add(f"first_{result.record}", "int64", Steps(first_kept=result.rows))
         return f"if (t >= {first}) {self._store(result, f't - {first}', value)}"
@@ -260,50 +272,61 @@ class _PrefixText:
         return [*lines, f"using Stages = gs::Stages<{', '.join(f'Maps{k}' for k in range(len(self.stages)))}>;"]
 
     def _text(self, methods: SequenceOf[list[str]]) -> str:
-        declared = self.given.declarations()
-        rows = [f"{C_TYPES[v.dtype]} {member};" for v, member in self.rows.items()]
-        states = [f"{C_TYPES[s.next.dtype]} {self.states[s.name]};" for s in self.loop.states]
-        kept = [f"{C_TYPES[v.dtype]} {m};" for m, v in zip(self.kept.values(), self._kept_values(), strict=True)]
-        folds = [line for stage in self.stages for r in stage for line in _fold(r)]
         tiling = self.tiling
+        tile = f"tiles of {tiling.span} steps by {tiling.lanes} lanes"
         return "\n".join(
             [
-                f"// {one_line(self.loop.title)}: parallel along time, tiles of {tiling.span} "
-                f"steps by {tiling.lanes} lanes.",
+                f"// {one_line(self.loop.title)}: parallel along time, {tile}.",
                 '#include "base.cuh"',
                 *(['#include "pointwise.cuh"'] if self.calls else []),
                 '#include "prefix.cuh"',
                 "",
-                *folds,
-                "struct Step {",
-                *_struct("Row", rows),
-                *_struct("State", states),
-                *_struct("Kept", kept),
+                *(line for stage in self.stages for r in stage for line in _fold(r)),
+                *self._step(methods),
                 "",
-                "    // The kernel's parameters.",
-                *indented([f"{text};" for text in declared], 1),
-                "",
-                "    // What this lane holds.",
-                "    long long lane;",
-                *indented(self.given.fields, 1),
-                "",
-                *indented(self._stage_types(), 1),
-                f"    static constexpr int words = {self._words};",
-                *(line for text in methods for line in ("", *text)),
-                "};",
-                "",
-                f'extern "C" __global__ void __launch_bounds__({tiling.threads}, {BLOCKS_PER_SM}) {KERNEL_NAME}(',
-                ",\n".join(f"    {text}" for text in declared) + ") {",
-                f"    Step step = {{{', '.join(p.name for p in self.given.parameters)}}};",
-                f"    gs::prefix_loop<{tiling.threads}, {tiling.steps}, {tiling.lanes}>(step, lanes, length, progress, "
-                "published);",
-                "}",
+                *self._function(),
                 "",
             ]
         )
 
+    def _step(self, methods: SequenceOf[list[str]]) -> list[str]:
+        """Return the struct ``Step``."""
+        rows = [f"{C_TYPES[v.dtype]} {member};" for v, member in self.rows.items()]
+        states = [f"{C_TYPES[s.next.dtype]} {self.states[s.name]};" for s in self.loop.states]
+        kept = [f"{C_TYPES[v.dtype]} {m};" for m, v in zip(self.kept.values(), self._kept_values(), strict=True)]
+        return [
+            "struct Step {",
+            *_struct("Row", rows),
+            *_struct("State", states),
+            *_struct("Kept", kept),
+            "",
+            "    // The kernel's parameters.",
+            *indented([f"{text};" for text in self.given.declarations()], 1),
+            "",
+            "    // What this lane holds.",
+            "    long long lane;",
+            *indented(self.given.fields, 1),
+            "",
+            *indented(self._stage_types(), 1),
+            f"    static constexpr int words = {self._words};",
+            *(line for text in methods for line in ("", *text)),
+            "};",
+        ]
 
-# ---- recurrences as maps of kernels/prefix.cuh ----
+    def _function(self) -> list[str]:
+        """Return the function that is launched."""
+        tiling = self.tiling
+        sizes = f"{tiling.threads}, {tiling.steps}, {tiling.lanes}"
+        return [
+            f'extern "C" __global__ void __launch_bounds__({tiling.threads}, {BLOCKS_PER_SM}) {KERNEL_NAME}(',
+            ",\n".join(f"    {text}" for text in self.given.declarations()) + ") {",
+            f"    Step step = {{{', '.join(p.name for p in self.given.parameters)}}};",
+            f"    gs::prefix_loop<{sizes}>(step, lanes, length, progress, published);",
+            "}",
+        ]
+
+
+# ---- recurrences as maps of kernels/prefix_maps.cuh ----
 
 
 def _parts(r: Recurrence) -> tuple[Variable, ...]:
@@ -332,7 +355,7 @@ def _fold_name(r: Recurrence) -> str:
 
 
 def _fold(r: Recurrence) -> list[str]:
-    """Return the definition of an associative operation of the pointwise table as one of kernels/prefix.cuh."""
+    """Return the definition of an associative operation of the pointwise table as one of kernels/prefix_maps.cuh."""
     if not isinstance(r.form, Folded):
         return []
     operands = ("earlier", "later") if r.form.state_first else ("later", "earlier")

@@ -11,14 +11,14 @@ from gpuscan.config import config
 from gpuscan.cuda.binding import BoundKernel, Place
 from gpuscan.cuda.costs import cheaper_team, host_seconds, on_chip_bytes, step_work
 from gpuscan.cuda.gpu import GPU
+from gpuscan.cuda.grids import GridTeam
 from gpuscan.cuda.plan import KernelPlan, seconds_text
 from gpuscan.cuda.prefix import PrefixTeam
 from gpuscan.cuda.prefix_text import prefix_kernel
 from gpuscan.cuda.step.analysis import Analysis, analyse, refuse_any_team
 from gpuscan.cuda.step.kernel_text import step_kernel
 from gpuscan.cuda.step.team import Team
-from gpuscan.cuda.step.tensor_cores import size_of
-from gpuscan.cuda.step_plan import carried_registers, on_tensor_cores, refuse_registers, step_plan
+from gpuscan.cuda.step_plan import carried_registers, refuse_registers, step_plan
 from gpuscan.cuda.strategy import Strategy
 from gpuscan.cuda.tiles import MARGIN, TileTeam
 from gpuscan.loop import Loop
@@ -40,12 +40,6 @@ MANY_BLOCKS = 4
 """Lanes for each SM from which on a block has fewer threads, each with several elements: blocks hide each other's
 waits, and what every thread does at every step is done by fewer."""
 
-GRID_BLOCK = 256
-"""Threads of each SM in a grid: with more of them each would have too few registers for weights."""
-
-LONG_SUM = 64
-"""Terms from which on the threads of a warp share a sum in a grid."""
-
 
 @final
 class ThreadTeam(Strategy):
@@ -53,18 +47,18 @@ class ThreadTeam(Strategy):
 
     team = "thread"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(analysis)) is not None:
             return reason
-        if (registers := carried_registers(loop)) > MOST_REGISTERS_PER_LANE:
+        if (registers := carried_registers(analysis)) > MOST_REGISTERS_PER_LANE:
             return f"a lane carries {registers} registers of state; a thread has room for {MOST_REGISTERS_PER_LANE}"
-        if (work := loop.written()) > MOST_UNROLLED:
+        if (work := analysis.written()) > MOST_UNROLLED:
             return f"a lane's step takes {work} operations; a thread's text is made of at most {MOST_UNROLLED}"
         return None
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        lanes = loop.lanes.count if loop.loop.states else gpu.sms * 256  # else steps are lanes too
-        return [step_plan(loop, Team("thread", block=_block(lanes, gpu)), _ahead(loop), gpu)]
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        lanes = analysis.lanes.count if analysis.loop.states else gpu.sms * 256  # else steps are lanes too
+        return [step_plan(analysis, Team("thread", block=_block(lanes, gpu)), _ahead(analysis), gpu)]
 
 
 @final
@@ -73,18 +67,18 @@ class WarpTeam(Strategy):
 
     team = "warp"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(analysis)) is not None:
             return reason
-        if (widest := prod(loop.widest())) > WIDEST_OF_WARP:
+        if (widest := prod(analysis.widest())) > WIDEST_OF_WARP:
             return f"a lane has {widest} elements of a value; a warp has room for {WIDEST_OF_WARP}"
-        return refuse_registers(loop, self._shape(loop))
+        return refuse_registers(analysis, self._shape(analysis))
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        return [step_plan(loop, self._shape(loop), 1, gpu)]
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        return [step_plan(analysis, self._shape(analysis), 1, gpu)]
 
-    def _shape(self, loop: Analysis) -> Team:
-        elements = prod(loop.widest())
+    def _shape(self, analysis: Analysis) -> Team:
+        elements = prod(analysis.widest())
         ranks = min(32, 1 << max(elements - 1, 0).bit_length())
         return Team("warp", ranks, 32 // ranks, block=128)
 
@@ -95,91 +89,23 @@ class BlockTeam(Strategy):
 
     team = "block"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(analysis)) is not None:
             return reason
-        return refuse_registers(loop, self._shape(loop, gpu))
+        return refuse_registers(analysis, self._shape(analysis, gpu))
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        return [step_plan(loop, self._shape(loop, gpu), 1, gpu)]
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        return [step_plan(analysis, self._shape(analysis, gpu), 1, gpu)]
 
-    def _shape(self, loop: Analysis, gpu: GPU) -> Team:
-        elements = prod(loop.widest())
-        last = loop.widest()[-1] if loop.widest() else 1
-        most = 256 if loop.lanes.count >= MANY_BLOCKS * gpu.sms else 1024
+    def _shape(self, analysis: Analysis, gpu: GPU) -> Team:
+        elements = prod(analysis.widest())
+        last = analysis.widest()[-1] if analysis.widest() else 1
+        most = 256 if analysis.lanes.count >= MANY_BLOCKS * gpu.sms else 1024
         ranks = elements if elements <= most else last if last <= most else -(-last // -(-last // most))
         parts = 1
-        while parts < 8 and ranks * parts * 2 <= 256 and loop.longest_sum() >= 16 * parts:
+        while parts < 8 and ranks * parts * 2 <= 256 and analysis.longest_sum() >= 16 * parts:
             parts *= 2
         return Team("block", ranks, parts, block=min(-(-ranks * parts // 32) * 32, 1024))
-
-
-@final
-class GridTeam(Strategy):
-    """All lanes by all SMs: what they exchange goes through the L2 cache, with a barrier of the whole grid."""
-
-    team = "grid"
-
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        whole = loop.without_lanes()
-        if (reason := refuse_any_team(whole)) is not None:
-            return reason
-        reasons = [refuse_registers(whole, shape) for shape in self._shapes(whole, gpu)]
-        return None if None in reasons else reasons[0]
-
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        whole = loop.without_lanes()
-        shapes = [shape for shape in self._shapes(whole, gpu) if refuse_registers(whole, shape) is None]
-        return [step_plan(whole, shape, 1, gpu) for shape in shapes]
-
-    def _shapes(self, loop: Analysis, gpu: GPU) -> list[Team]:
-        if (tiled := _grid_of_tiles(loop, gpu)) is not None:
-            return [tiled]
-        elements, last = prod(loop.widest()), loop.widest()[-1] if loop.widest() else 1
-        if loop.longest_sum() < LONG_SUM:
-            block = 256
-            ranks = min(elements, gpu.sms * block)
-            return [Team("grid", ranks, 1, block, -(-ranks // block))]
-        return _grids_of_columns(loop, last, elements // last, gpu)
-
-
-def _grids_of_columns(loop: Analysis, columns: int, rows: int, gpu: GPU) -> list[Team]:
-    """Return grids in which a rank has a column of the weights and some of the rows, of all lanes together.
-
-    The threads of a rank divide the terms of its sums, and do everything else alike: the more there are, the fewer
-    weights each holds, and the more often the rest is done. First come those that need the fewest registers for both.
-    """
-    threads = gpu.sms * GRID_BLOCK
-    found: list[tuple[int, Team]] = []
-    for parts in (32, 16, 8, 4, 2, 1):
-        groups = max(min(threads // (columns * parts), rows), 1)
-        ranks = columns * groups
-        if ranks * parts <= threads:
-            registers = -(-rows // groups) + -(-loop.longest_sum() // parts)
-            # Whole ranks to a block, spread over all SMs.
-            block = -(-(-(-ranks // gpu.sms) * parts) // 32) * 32
-            found.append((registers, Team("grid", ranks, parts, block, -(-ranks * parts // block))))
-    if not found:
-        return [Team("grid", threads, 1, GRID_BLOCK, gpu.sms)]
-    return [team for _, team in sorted(found, key=lambda pair: pair[0])]
-
-
-def _grid_of_tiles(loop: Analysis, gpu: GPU) -> Team | None:
-    """Return the grid whose blocks own whole columns of the largest product; None if none is for tensor cores."""
-    best: tuple[int, Team] | None = None
-    for node in loop.nodes():
-        size = size_of(node, loop.shape)
-        if size is None:
-            continue
-        width = 8 * -(-size.columns // (8 * gpu.sms))
-        rows = min(size.rows, GRID_BLOCK // width)
-        if rows:
-            blocks = -(-size.columns // width)
-            team = Team("grid", rows * size.columns, 1, GRID_BLOCK, blocks, width, size.columns)
-            fits = node in on_tensor_cores(loop, team, gpu) and refuse_registers(loop, team) is None
-            if fits and (best is None or size.work > best[0]):
-                best = size.work, team
-    return best[1] if best else None
 
 
 @final
@@ -188,14 +114,14 @@ class HostTeam(Strategy):
 
     team = "host"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
         return None
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        inner = loop.loop
-        records = [*(s.name for s in inner.states), *(e.name for e in inner.emits)]
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        loop = analysis.loop
+        records = [*(s.name for s in loop.states), *(e.name for e in loop.emits)]
         places = tuple(Place(name, "arrays in device memory") for name in records)
-        return [KernelPlan(self.team, inner, places=places)]
+        return [KernelPlan(self.team, loop, places=places)]
 
 
 def _host_wins(plans: list[KernelPlan], loop: Loop, gpu: GPU) -> bool:
@@ -310,8 +236,8 @@ def _block(lanes: int, gpu: GPU) -> int:
     return 32
 
 
-def _ahead(loop: Analysis) -> int:
-    reads = sum(1 for s in loop.loop.sequences if s.reads)
+def _ahead(analysis: Analysis) -> int:
+    reads = sum(1 for s in analysis.loop.sequences if s.reads)
     if not reads:
         return 1
-    return 1 if loop.work() > MOST_AHEAD_OPS else 8 if reads == 1 else 4
+    return 1 if analysis.work() > MOST_AHEAD_OPS else 8 if reads == 1 else 4

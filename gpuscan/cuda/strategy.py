@@ -21,16 +21,16 @@ class Strategy(ABC):
     team: ClassVar[str]
 
     @abstractmethod
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        """Return why this team does not take `loop`, None if it does."""
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        """Return why this team does not take a loop, None if it does."""
 
-    def decline(self, loop: Analysis, gpu: GPU, steps: int | None) -> str | None:
-        """Return why others run `loop` faster, None if that is for the estimates to say.
+    def decline(self, analysis: Analysis, gpu: GPU, steps: int | None) -> str | None:
+        """Return why others run a loop faster, None if that is for the estimates to say.
 
         Parameters
         ----------
-        loop : Analysis
-            Which this team has not refused.
+        analysis : Analysis
+            Of a loop that this team has not refused.
         gpu : GPU
             What to plan for.
         steps : int or None
@@ -39,8 +39,8 @@ class Strategy(ABC):
         return None
 
     @abstractmethod
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
-        """Return how this team runs `loop`, which it has not refused, in ways of which any may find no room."""
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+        """Return the ways in which this team runs a loop that it has not refused; any of them may find no room."""
 
 
 def window(offsets: Collection[int]) -> int:

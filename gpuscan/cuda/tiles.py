@@ -19,7 +19,8 @@ from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.step.analysis import Analysis, refuse_any_team
 from gpuscan.cuda.step.operands import busy_registers
-from gpuscan.cuda.step.resident import is_fixed, registers_for_weights
+from gpuscan.cuda.step.registers import registers_for_weights
+from gpuscan.cuda.step.resident import is_fixed
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.work import work_of
 from gpuscan.cuda.step_plan import on_tensor_cores, refuse_registers, step_plan
@@ -31,7 +32,7 @@ MARGIN = 1.25
 """How many times the seconds of a tile others may take: its barriers join lanes that else do not wait for each other,
 and each of them can have an SM's other blocks cover its waits."""
 
-BLOCKS_PER_SM = 2
+LANES_PER_SM = 2
 """Lanes for each SM up to which they have blocks of their own, as these have registers for all their weights."""
 
 MOST_LANES = 64
@@ -56,35 +57,35 @@ class TileTeam(Strategy):
 
     team = "tile"
 
-    def refuse(self, loop: Analysis, gpu: GPU) -> str | None:
-        if (reason := refuse_any_team(loop)) is not None:
+    def refuse(self, analysis: Analysis, gpu: GPU) -> str | None:
+        if (reason := refuse_any_team(analysis)) is not None:
             return reason
-        if not loop.loop.states:
+        if not analysis.loop.states:
             return "no state is carried: steps need not wait for each other"
-        if (shared := _shared(loop)) is None:
+        if (shared := _shared(analysis)) is None:
             return "no product has lanes for rows and a fixed matrix on its right"
-        size = loop.lanes.sizes[shared.axis]
+        size = analysis.lanes.sizes[shared.axis]
         if not list(_heights(size)):
             return f"{size} lanes cannot be divided into tiles of up to {MOST_LANES} lanes"
-        if next(_tilings(loop, shared), None) is None:
+        if next(_tilings(analysis, shared), None) is None:
             return "no shape of a tile leaves a thread registers enough for the sums of its rows"
         return None
 
-    def decline(self, loop: Analysis, gpu: GPU, steps: int | None) -> str | None:
-        lanes, most, shared = loop.lanes.count, BLOCKS_PER_SM * gpu.sms, _shared(loop)
+    def decline(self, analysis: Analysis, gpu: GPU, steps: int | None) -> str | None:
+        lanes, most, shared = analysis.lanes.count, LANES_PER_SM * gpu.sms, _shared(analysis)
         assert shared is not None
         if lanes > most:
             return None
-        if config.matmul_precision != "highest" and any(on_tensor_cores(*t, gpu) for t in _tilings(loop, shared)):
+        if config.matmul_precision != "highest" and any(on_tensor_cores(*t, gpu) for t in _tilings(analysis, shared)):
             return None
         return f"{lanes} lanes have a block each, with weights of its own; more than {most} share them"
 
-    def plans(self, loop: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
+    def plans(self, analysis: Analysis, gpu: GPU) -> Sequence[KernelPlan]:
         """Return the best plan for each height of a tile: the low ones need less shared memory."""
-        shared = _shared(loop)
+        shared = _shared(analysis)
         assert shared is not None
         found: dict[int, list[KernelPlan]] = defaultdict(list)
-        for tiled, shape in _tilings(loop, shared):
+        for tiled, shape in _tilings(analysis, shared):
             found[prod(tiled.lanes.tile)].append(replace(step_plan(tiled, shape, 1, gpu), team=self.team))
         return sorted((min(plans, key=_cost) for plans in found.values()), key=_cost)
 
@@ -95,15 +96,15 @@ def _cost(plan: KernelPlan) -> tuple[float, float]:
     return plan.seconds, plan.estimate.waiting + plan.estimate.issuing + plan.estimate.loading
 
 
-def _axis(loop: Analysis, node: Apply) -> int | None:
+def _axis(analysis: Analysis, node: Apply) -> int | None:
     """Return the axis of lanes along which the rows of a product by a fixed matrix lie, None without one."""
     if not isinstance(node.op, MatMul):
         return None
     left, right = node.inputs
-    if right.ndim < 2 or not is_fixed(right, loop.loop) or prod(loop.shape(right)[:-2]) != 1:
+    if right.ndim < 2 or not is_fixed(right, analysis.loop) or prod(analysis.shape(right)[:-2]) != 1:
         return None
-    rows = {label for label in loop.lanes.of(left) if label is not None} - set(loop.lanes.of(right))
-    return max(rows, key=lambda label: loop.lanes.sizes[label], default=None)
+    rows = {label for label in analysis.lanes.of(left) if label is not None} - set(analysis.lanes.of(right))
+    return max(rows, key=lambda label: analysis.lanes.sizes[label], default=None)
 
 
 class _Shared(NamedTuple):
@@ -113,11 +114,11 @@ class _Shared(NamedTuple):
     product: Variable
 
 
-def _shared(loop: Analysis) -> _Shared | None:
+def _shared(analysis: Analysis) -> _Shared | None:
     """Return where most work of products is by matrices that lanes share."""
     found: dict[int, list[Apply]] = defaultdict(list)
-    for node in loop.nodes():
-        axis = _axis(loop, node)
+    for node in analysis.nodes():
+        axis = _axis(analysis, node)
         if axis is not None:
             found[axis].append(node)
     if not found:
@@ -135,10 +136,10 @@ def _heights(lanes: int) -> Iterator[int]:
             yield height
 
 
-def _tilings(loop: Analysis, shared: _Shared) -> Iterator[tuple[Analysis, Team]]:
+def _tilings(analysis: Analysis, shared: _Shared) -> Iterator[tuple[Analysis, Team]]:
     """Yield the loop in tiles along an axis of lanes, with teams for them."""
-    for height in _heights(loop.lanes.sizes[shared.axis]):
-        tiled = loop.in_tiles(shared.axis, height)
+    for height in _heights(analysis.lanes.sizes[shared.axis]):
+        tiled = analysis.in_tiles(shared.axis, height)
         for shape in _shapes(height, tiled.shape(shared.product)[-1]):
             left = registers_for_weights(shape, busy_registers(tiled.opened, shape, tiled.space, tiled.random))
             if left >= 0 and refuse_registers(tiled, shape) is None:

@@ -6,6 +6,8 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gpuscan.host.special import SPECIAL
 from gpuscan.host.triangular import solve_triangular
 
@@ -48,14 +50,8 @@ class ArrayModule:
         raise NotImplementedError(f"{self.name} has no function {name}")
 
 
-def _add_at(array: Any, index: Any, value: Any) -> None:
-    import numpy as np
-
-    np.add.at(array, index, value)
-
-
 NUMPY = ArrayModule(
     "NumPy",
     ("numpy", "scipy.special", "numpy.linalg"),
-    {"add_at": _add_at, "abs": abs, "solve_triangular": solve_triangular, **SPECIAL},
+    {"add_at": np.add.at, "abs": abs, "solve_triangular": solve_triangular, **SPECIAL},
 )

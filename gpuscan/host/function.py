@@ -11,9 +11,10 @@ from typing import Any
 
 from gpuscan.graph import Graph, Nested, Op, Variable
 from gpuscan.host.arrays import NUMPY, ArrayModule
+from gpuscan.host.lifetimes import free_early
 from gpuscan.host.loops import write_loop
 from gpuscan.host.profile import LoopProfile
-from gpuscan.host.writer import ScanWriter, Writer, free_early
+from gpuscan.host.writer import ScanWriter, Writer
 from gpuscan.loop import Scan
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.guards import Assert, Print, SpecifyShape

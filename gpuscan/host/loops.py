@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from collections.abc import Sequence as SequenceOf
 from time import perf_counter
-from typing import Any
 
 from gpuscan.config import config
 from gpuscan.graph import Apply, Constant, Variable, sorted_nodes
@@ -47,6 +46,7 @@ class _LoopText:
         self.loop = open_loop(node)
         self.title = repr(self.loop.title)
         self.step = w.fresh("k")
+        self.length = self.clock = self.bound = ""  # what the text calls them, from where it has them on
         # Not for a loop inside a loop, whose results the loop around it may hold on to; CuPy keeps memory of itself.
         keeps = self.loop.options.keep_buffers and w.arrays is NUMPY and w.is_outside
         self.buffers = w.bind(Buffers(), "buffers") if keeps else None
@@ -62,17 +62,13 @@ class _LoopText:
         with self.w.block("try:"), self.w.block(self._head()):
             self._one_step()
         with self.w.block("except (ValueError, IndexError, AssertionError) as error:"):
-            self.w.line(f"raise {self._helper(failed_step)}({self.title}, {self.step}, error) from error")
+            self.w.line(f"raise {self.w.helper(failed_step)}({self.title}, {self.step}, error) from error")
         self._after()
-
-    def _helper(self, function: Callable[..., Any]) -> str:
-        self.w.namespace[function.__name__] = function
-        return function.__name__
 
     def _start_clock(self) -> None:
         if self.loop.options.profile:
             self.clock = self.w.fresh("t")
-            self.w.line(f"{self.clock} = {self._helper(perf_counter)}()")
+            self.w.line(f"{self.clock} = {self.w.helper(perf_counter)}()")
 
     def _stop_clock(self) -> None:
         if self.loop.options.profile:
@@ -97,7 +93,9 @@ class _LoopText:
         margins = tuple((s.name, s.margin) for s in loop.sequences)
         rows = "".join(f", {w.value(s.source)}.shape[0]" for s in loop.sequences)
         self.length = w.fresh("n")
-        w.line(f"{self.length} = {self._helper(checked_length)}({self.title}, {w.value(loop.length)}, {margins}{rows})")
+        w.line(
+            f"{self.length} = {self.w.helper(checked_length)}({self.title}, {w.value(loop.length)}, {margins}{rows})"
+        )
         self._check_shapes()
         if self._counts_steps():
             w.line(f"{self.step} = -1")
@@ -126,7 +124,7 @@ class _LoopText:
     def _state_before(self, state: State) -> None:
         w, init = self.w, self.w.value(state.init)
         if state.depth > 1 and state.init.type.shape[0] != state.depth:
-            w.line(f"{self._helper(check_past)}({self.title}, {state.name!r}, {state.depth}, {init}.shape[0])")
+            w.line(f"{self.w.helper(check_past)}({self.title}, {state.name!r}, {state.depth}, {init}.shape[0])")
         self.past[state.name] = [w.fresh("s") for _ in range(state.depth)]
         for lag, name in enumerate(self.past[state.name], start=1):
             w.line(f"{name} = {init}[{state.depth - lag}]")
@@ -190,7 +188,7 @@ class _LoopText:
 
     def _new_store(self, result: Result) -> str:
         if result.kind == "last":
-            return f"{self._helper(deque)}(maxlen={result.rows})"
+            return f"{self.w.helper(deque)}(maxlen={result.rows})"
         if self.loop.stop is not None or result.kind == "part":
             return "[]"  # how many rows there will be is known only at the end
         state = self.loop.state(result.record)
@@ -233,7 +231,7 @@ class _LoopText:
         if self.varying:
             for state in loop.states:
                 shapes = f"{self._row_shape(state)}, {w.named(state.next)}.shape"
-                w.line(f"{self._helper(check_state)}({state.name!r}, {shapes})")
+                w.line(f"{self.w.helper(check_state)}({state.name!r}, {shapes})")
         for result, store in self.stores.items():
             self._store(result, store, w.named(loop.value_of(result.record)))
         # Before the states move on, whose past values it may read.
@@ -246,7 +244,7 @@ class _LoopText:
     def _check_types(self) -> None:
         for name, value in self.loop.values.items():
             type_ = self.w.bind(value.type, "type_")
-            self.w.line(f"{self._helper(check_type)}({name!r}, {self.w.named(value)}, {type_})")
+            self.w.line(f"{self.w.helper(check_type)}({name!r}, {self.w.named(value)}, {type_})")
 
     def _store(self, result: Result, store: str, value: str) -> None:
         w = self.w
@@ -262,7 +260,7 @@ class _LoopText:
                 w.line(f"{store} = {self._empty(result, f'{value}.shape', f'{value}.dtype')}")
             if self.varying:
                 shapes = f"{store}.shape[1:], {value}.shape"
-                w.line(f"{self._helper(check_emit)}({result.record!r}, {shapes})")
+                w.line(f"{self.w.helper(check_emit)}({result.record!r}, {shapes})")
         w.line(f"{store}[{self.step}] = {value}")
 
     def _advance(self) -> None:
@@ -296,12 +294,12 @@ class _LoopText:
         is_buffer = result.kind == "history" and self.loop.stop is None
         if is_buffer and self.loop.state(result.record) is not None:
             return store
-        empty = f"{self._helper(empty_rows)}({self.bound}, {result.record!r}, {w.function('empty')})"
+        empty = f"{self.w.helper(empty_rows)}({self.bound}, {result.record!r}, {w.function('empty')})"
         if is_buffer:
             return f"{store} if {store} is not None else {empty}"
         # numpy.stack takes several times as long as numpy.array, which CuPy has for nothing but host arrays.
         join = w.function("array" if w.arrays is NUMPY else "stack")
-        rows = f"{self._helper(stack_rows)}({join}, {self.title}, {result.record!r}, {store})"
+        rows = f"{self.w.helper(stack_rows)}({join}, {self.title}, {result.record!r}, {store})"
         return f"{rows} if {store} else {empty}"
 
 

@@ -25,11 +25,13 @@ from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.reduction import Reduce, SumTo
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, Reshape, Stack
 
-# SciPy computes these of float16, and of two dtypes, in float64.
 BY_SCIPY = frozenset(
-    {"erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc", "gammaincc"}
-    | {"digamma", "polygamma", "betaln", "i0", "i1"}
+    [
+        *("erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "gamma", "gammaln", "gammainc", "gammaincc"),
+        *("digamma", "polygamma", "betaln", "i0", "i1"),
+    ]
 )
+"""Rows of the pointwise table that SciPy computes in float64 where operands are of float16, or of two dtypes."""
 
 SMALLEST: dict[str, Callable[..., Any]] = {"minimum": min, "maximum": max}
 """Python's functions for NumPy's; loops ask with them how many steps they run."""
@@ -251,8 +253,7 @@ def _reduce(w: Writer, op: Reduce, node: Apply) -> str:
 @rule(SumTo)
 def _sum_to(w: Writer, op: SumTo, node: Apply) -> str:
     x, *sizes = node.inputs
-    w.namespace["sum_to"] = sum_to
-    return f"sum_to({w.array(x)}, {_sizes(w, sizes)})"
+    return f"{w.helper(sum_to)}({w.array(x)}, {_sizes(w, sizes)})"
 
 
 def sum_to(x: Any, sizes: tuple[int, ...]) -> Any:
@@ -274,7 +275,7 @@ def write_products(w: Writer, nodes: Sequence[Apply]) -> None:
     """Write the statement for products of several matrices with one."""
     lefts = [w.named(node.inputs[0]) for node in nodes]
     right = w.named(nodes[0].inputs[1])
-    together = f"{_helper(w, stacked_products)}({right}, {', '.join(lefts)})"
+    together = f"{w.helper(stacked_products)}({right}, {', '.join(lefts)})"
     apart = ", ".join(f"{left} @ {right}" for left in lefts)
     w.unpack([n.outputs[0] for n in nodes], f"{together} if {right}.size > {LEAST_RIGHT_SIDE} else ({apart})")
 
@@ -325,24 +326,19 @@ def _write_index(w: Writer, op: WriteIndex, node: Apply) -> str:
 # ---- guards ----
 
 
-def _helper(w: Writer, function: Callable[..., Any]) -> str:
-    w.namespace[function.__name__] = function
-    return function.__name__
-
-
 @rule(Assert)
 def _assert(w: Writer, op: Assert, node: Apply) -> str:
     value, *conditions = node.inputs
     listed = ", ".join(w.values(conditions))
-    return f"{_helper(w, checked)}({w.array(value)}, {op.message!r}, {str(node.where)!r}, {listed})"
+    return f"{w.helper(checked)}({w.array(value)}, {op.message!r}, {str(node.where)!r}, {listed})"
 
 
 @rule(Print)
 def _print(w: Writer, op: Print, node: Apply) -> str:
-    return f"{_helper(w, printed)}({w.array(node.inputs[0])}, {op.message!r}, {op.attrs!r})"
+    return f"{w.helper(printed)}({w.array(node.inputs[0])}, {op.message!r}, {op.attrs!r})"
 
 
 @rule(SpecifyShape)
 def _specify_shape(w: Writer, op: SpecifyShape, node: Apply) -> str:
     x, *sizes = node.inputs
-    return f"{_helper(w, of_shape)}({w.array(x)}, {op.axes}, {_sizes(w, sizes)}, {str(node.where)!r})"
+    return f"{w.helper(of_shape)}({w.array(x)}, {op.axes}, {_sizes(w, sizes)}, {str(node.where)!r})"

@@ -30,7 +30,7 @@ def has_computed_size(outputs: Sequence[Variable]) -> bool:
 
 
 def sizing_values(outputs: Sequence[Variable]) -> set[Variable]:
-    """Return what has to be known, of that which `outputs` are computed from, for all sizes and lengths to be known.
+    """Return the given values that decide a size or a length somewhere between them and `outputs`.
 
     Sizes of what is given count as known.
     """

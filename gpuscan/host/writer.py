@@ -75,6 +75,11 @@ class Writer:
         self.namespace[name] = value
         return name
 
+    def helper(self, function: Callable[..., Any]) -> str:
+        """Return the name in the text of a function of this package, which is its own."""
+        self.namespace[function.__name__] = function
+        return function.__name__
+
     def function(self, name: str, *, host: bool = False) -> str:
         """Return the name in the text of a function of the array module (with `host`: of NumPy)."""
         module = NUMPY if host else self.arrays
@@ -175,49 +180,3 @@ class Writer:
                 write_products(self, together)
             else:
                 write_node(self, together[0], uses)
-
-
-def free_early(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of a function that lets go of each value after its last use, so that its memory is given back.
-
-    Rows that a loop read last are such values too, and the buffers of its histories: each is, or is a view of, an array
-    for all steps. They are set to None, as there may be none of them where a loop ran no step.
-    """
-    targets = [m[1] for line in lines if (m := TARGETS.match(line))]
-    yield from _freed(lines, 4, {name for several in targets for name in several.split(", ")})
-
-
-TARGETS = re.compile(r" +(?:for k\d+, )?((?:[vxsh]\d+, )*[vxsh]\d+)(?: = | in )")
-
-
-def _freed(lines: Sequence[str], indent: int, names: Collection[str]) -> Iterator[str]:
-    """Yield lines of one indentation, with `names` let go of that nothing after these lines uses."""
-    statements = _statements(lines, indent)
-    last: dict[str, int] = {}
-    for position, statement in enumerate(statements):
-        last.update(dict.fromkeys(re.findall(r"\b[vxsh]\d+\b", "\n".join(statement)), position))
-    ends: dict[int, list[str]] = {}
-    for name, position in last.items():
-        if name in names:
-            ends.setdefault(position, []).append(name)
-    for position, statement in enumerate(statements):
-        dead = ends.get(position, [])
-        if statement[0].startswith(" " * indent + "if "):
-            yield statement[0]
-            yield from _freed(statement[1:], indent + 4, dead)
-        else:
-            yield from statement
-        if dead and position < len(statements) - 1:
-            yield f"{' ' * indent}{' = '.join(dead)} = None"
-
-
-def _statements(lines: Sequence[str], indent: int) -> list[list[str]]:
-    """Return the lines in groups that each start at this indentation."""
-    groups: list[list[str]] = []
-    margin = " " * indent
-    for line in lines:
-        if groups and line.startswith((f"{margin} ", f"{margin}except", f"{margin}else")):
-            groups[-1].append(line)
-        else:
-            groups.append([line])
-    return groups

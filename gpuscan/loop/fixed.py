@@ -36,7 +36,7 @@ def is_sure(node: Apply) -> bool:
         items = [item for item in op.pattern if not isinstance(item, New)]
         return all(map(_is_inside, items, node.inputs[0].type.shape))
     if isinstance(op, Reshape | BroadcastTo | SumTo):
-        return all(map(_is_told_by_sizes, node.inputs[1:]))
+        return all(map(_follows_from_sizes, node.inputs[1:]))
     return isinstance(op, SURE)
 
 
@@ -45,8 +45,8 @@ def _is_inside(item: Item, size: int | None) -> bool:
     return isinstance(item, Range) or (isinstance(item, At) and isinstance(item.position, int) and size is not None)
 
 
-def _is_told_by_sizes(size: Variable) -> bool:
-    """Whether sizes of other arrays alone decide a value."""
+def _follows_from_sizes(size: Variable) -> bool:
+    """Whether a value follows from sizes of other arrays alone."""
     sizes = [v for node in sorted_nodes([size]) if isinstance(node.op, Dim) for v in node.outputs]
     return not free_values([size], sizes)
 

@@ -1,8 +1,10 @@
-"""Names for records."""
+"""Names for records, and for the values that they are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from gpuscan.graph import Variable
 
 
 class Names:
@@ -19,3 +21,8 @@ class Names:
             candidate = f"{name}_{count}"
         self._used.add(candidate)
         return candidate
+
+
+def name_of(v: Variable, otherwise: str = "") -> str:
+    """Return the name of a value, else that of the op that computes it, else `otherwise`."""
+    return v.name or (v.owner.op.name if v.owner is not None else otherwise)

@@ -259,8 +259,7 @@ def _rows(loop: Loop, result: Result) -> int | None:
 
 
 def _check(loop: Loop) -> None:
-    names = [s.name for s in loop.sequences] + [s.name for s in loop.states]
-    names += [e.name for e in loop.emits] + [n.name for n in loop.non_sequences]
+    names = loop.record_names
     if repeated := {n for n in names if names.count(n) > 1}:
         raise LoopError(f"two records of a loop are named {sorted(repeated)[0]!r}")
     try:

@@ -222,6 +222,11 @@ class Loop:
         return self.values[name]
 
     @property
+    def record_names(self) -> list[str]:
+        """The names of all it carries."""
+        return [r.name for group in (self.sequences, self.states, self.emits, self.non_sequences) for r in group]
+
+    @property
     def values(self) -> dict[str, Variable]:
         """What each step computes for states and emits, inside the loop, by their names."""
         return {**{s.name: s.next for s in self.states}, **{e.name: e.value for e in self.emits}}

@@ -144,10 +144,10 @@ def scan(
     return (outputs, updates) if return_updates else outputs
 
 
-def _carry(states: Sequence[SharedVariable], returned: Returned) -> None:
-    """Add the updates of random states that the step function's streams made to those that it returned.
+def _add_stream_updates(states: Sequence[SharedVariable], returned: Returned) -> None:
+    """Add the updates of the random states that the step function's streams drew from to those that it returned.
 
-    The defaults would be read by functions, outside of the loop, where what the draws depend on does not exist.
+    As default updates they would be computed outside of the loop, where what the draws depend on does not exist.
     """
     stop = [] if returned.stop is None else [returned.stop]
     used = set(leaves([*returned.outputs, *returned.updates.values(), *stop]))
@@ -228,7 +228,7 @@ class _Step:
             g.take_names([next(parameters) for _ in g.reads], self.names)
         with noted_states() as states, nodes_made() as self.made:
             returned = read_returned(self.fn(*variables))
-        _carry(states, returned)
+        _add_stream_updates(states, returned)
         self._match_outputs(len(returned.outputs))
         return returned
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import replace
 
 import numpy as np
@@ -96,13 +97,7 @@ def _segments(loop: Loop, size: Variable, count: Variable) -> tuple[dict[str, Va
         By state or emit whose history is wanted, its values: axes are segments, steps, and those of a value.
     """
     names = Names(r.name for group in (loop.sequences, loop.states, loop.emits) for r in group)
-    outer: list[Sequence] = []
-    inner: list[Sequence] = []
-    for s in loop.sequences:
-        parts = _cut(s, size, count)
-        reads = [Variable(row_type(part), s.name) for part in parts]
-        outer += [Sequence(names.unique(s.name), part, {0: read}) for part, read in zip(parts, reads, strict=True)]
-        inner.append(replace(s, source=join(0, *reads) if len(reads) > 1 else reads[0]))
+    outer, inner = _of_segments(loop.sequences, names, size, count)
     past = {s.name: Variable(s.init.type, f"{s.name}_past") for s in loop.states}
     kept = [r for r in loop.results if r.kind == "history"]
     results = (*(Result("final", s.name) for s in loop.states), *kept)
@@ -132,6 +127,20 @@ def _segments(loop: Loop, size: Variable, count: Variable) -> tuple[dict[str, Va
     outputs = dict(zip(whole.results, close_loop(capture(whole, {}, names.unique, strict=False)).outputs, strict=True))
     ends = {name: outputs[Result("final", s.name)][0] for name, s in carried.items()}
     return ends, {record: outputs[Result("history", e.name)] for record, e in emits.items()}
+
+
+def _of_segments(
+    sequences: SequenceOf[Sequence], names: Names, size: Variable, count: Variable
+) -> tuple[list[Sequence], list[Sequence]]:
+    """Return the sequences of the loop over segments, and those of a segment, which are made of their rows."""
+    outer: list[Sequence] = []
+    inner: list[Sequence] = []
+    for s in sequences:
+        parts = _cut(s, size, count)
+        reads = [Variable(row_type(part), s.name) for part in parts]
+        outer += [Sequence(names.unique(s.name), part, {0: read}) for part, read in zip(parts, reads, strict=True)]
+        inner.append(replace(s, source=join(0, *reads) if len(reads) > 1 else reads[0]))
+    return outer, inner
 
 
 def _cut(s: Sequence, size: Variable, count: Variable) -> list[Variable]:

@@ -1,4 +1,4 @@
-"""What passes over loops share: loops inside loops, the rows that steps read, and how much may be stored."""
+"""What passes over loops share: loops inside loops, the rows that steps read, and sizes said outside of the loop."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from gpuscan.graph import Apply, Graph, TensorType, Variable, free_values, sorted_nodes, substitute
+from gpuscan.graph import Apply, Graph, Variable, free_values, sorted_nodes, substitute
 from gpuscan.loop import Loop, Scan, State, close_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.loop.names import Names
 from gpuscan.loop.records import Sequence as Rows
 from gpuscan.rewrite.rebuild import rebuild
-from gpuscan.rewrite.refusals import Refusal, note
-from gpuscan.rewrite.sizes_from_inputs import identity, size_of
+from gpuscan.rewrite.sizes import identity, size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.indexing import index
 from gpuscan.tensor.pointwise import Pointwise
 from gpuscan.tensor.shaping import Dim, dim
-
-MOST_BYTES = 2**30
-"""What a pass may have a program store besides what it stores anyway, for each value of all steps. Where sizes are not
-known before a call, a stack of values no larger than the rows it is computed from is taken to fit."""
 
 # ---- loops inside loops ----
 
@@ -66,7 +61,7 @@ def change_loops(graph: Graph, change: Change, rewrite: str, inside: Change | No
 
 def names_of(loop: Loop) -> Names:
     """Return the names of a loop's records, to name others unlike them."""
-    return Names(r.name for group in (loop.sequences, loop.states, loop.emits, loop.non_sequences) for r in group)
+    return Names(loop.record_names)
 
 
 def reopened(node: Apply, loop: Loop) -> Apply:
@@ -84,6 +79,9 @@ def readers_of(outputs: Sequence[Variable], reads: Collection[Variable]) -> dict
     for v in outputs:
         readers.setdefault(v, []).append(None)
     return readers
+
+
+# ---- the rows that steps read ----
 
 
 def has_given_length(loop: Loop) -> bool:
@@ -112,6 +110,27 @@ def _is_usable(s: Rows, steps: Variable) -> bool:
     if node is not None and node.op == Pointwise("sub") and node.inputs[1].known == s.margin:
         return _has_rows(s, node.inputs[0])
     return s.margin == 0 and _has_rows(s, steps)
+
+
+def rows_read(loop: Loop, s: Rows, offset: int) -> Variable:
+    """Return the rows that the steps of `loop` read of a sequence at an offset, in the order they have in it."""
+    rows, length = dim(s.source, 0), loop.length
+    if s.margin == 0 and _has_rows(s, length):
+        return s.source
+    if s.reverse:
+        first = rows - length - constant(np.int64(s.margin - offset))
+        return index(s.source, slice(first, first + length))
+    if not offset:
+        return index(s.source, slice(None, length))
+    return index(s.source, slice(constant(np.int64(offset)), constant(np.int64(offset)) + length))
+
+
+def _has_rows(s: Rows, count: Variable) -> bool:
+    """Whether a sequence is certain to have so many rows."""
+    return _same_size(dim(s.source, 0), count) or _same_size(size_of(s.source, 0), count)
+
+
+# ---- sizes ----
 
 
 def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
@@ -145,50 +164,8 @@ def identity_of_size(size: Variable) -> Any:
     return identity(substitute([size], answers)[0])
 
 
-# ---- what is stored ----
-
-
-def rows_read(loop: Loop, s: Rows, offset: int) -> Variable:
-    """Return the rows that the steps of `loop` read of a sequence at an offset, in the order they have in it."""
-    rows, length = dim(s.source, 0), loop.length
-    if s.margin == 0 and _has_rows(s, length):
-        return s.source
-    if s.reverse:
-        first = rows - length - constant(np.int64(s.margin - offset))
-        return index(s.source, slice(first, first + length))
-    if not offset:
-        return index(s.source, slice(None, length))
-    return index(s.source, slice(constant(np.int64(offset)), constant(np.int64(offset)) + length))
-
-
-def _has_rows(s: Rows, count: Variable) -> bool:
-    """Whether a sequence is certain to have so many rows."""
-    return _same_size(dim(s.source, 0), count) or _same_size(size_of(s.source, 0), count)
-
-
 def _same_size(a: Variable, b: Variable) -> bool:
     if a.known is not None or b.known is not None:
         return a.known == b.known
     of = [v.owner for v in (a, b)]
     return of[0] is not None and of[1] is not None and (of[0].op, of[0].inputs) == (of[1].op, of[1].inputs)
-
-
-def fits(type_: TensorType, steps: int | None) -> bool:
-    """Whether values of a type at so many steps take no more than `MOST_BYTES`, as far as sizes tell."""
-    return (_stack_bytes(type_, steps) or 0) <= MOST_BYTES
-
-
-def may_stack(loop: Loop, v: Variable) -> bool:
-    """Whether the values of all steps of what a step computes fit; if they do not, that is noted for ``explain``."""
-    if fits(v.type, steps := loop.length.known):
-        return True
-    named = v.name or (v.owner.op.name if v.owner is not None else "a value")
-    note(Refusal(loop.title, named, steps or 0, _stack_bytes(v.type, steps) or 0, MOST_BYTES))
-    return False
-
-
-def _stack_bytes(type_: TensorType, steps: int | None) -> int | None:
-    """Return the bytes of values of a type at so many steps; None where a size is not known."""
-    if type_.size is None or steps is None:
-        return None
-    return type_.size * np.dtype(type_.dtype).itemsize * steps

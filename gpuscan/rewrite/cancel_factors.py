@@ -10,11 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuscan.graph import Apply, Graph, Variable
-from gpuscan.rewrite.matching import (
-    Rules,
-    rewrite_nodes,
-    shaped_like,
-)
+from gpuscan.rewrite.matching import Rules, rewrite_nodes, shaped_like
 from gpuscan.rewrite.quotients import POSITIVE, Quotient, is_positive, pairs, quotient_of, simpler_product, with_above
 from gpuscan.tensor.pointwise import Pointwise, kind
 from gpuscan.tensor.reduction import Reduce
@@ -48,12 +44,9 @@ def _sum(node: Apply) -> Variable | None:
     for j, divisor in enumerate(quotient.below):
         value = divisor.value
         rank = value.ndim
-        common = not rank or (rank == terms.ndim and all(value.type.shape[axis] == 1 for axis in op.axes))
-        if (
-            not common
-            or not is_positive(divisor.base)
-            or not isinstance(divisor.base.owner and divisor.base.owner.op, Reduce)
-        ):
+        is_common = not rank or (rank == terms.ndim and all(value.type.shape[axis] == 1 for axis in op.axes))
+        is_sum = divisor.base.owner is not None and isinstance(divisor.base.owner.op, Reduce)
+        if not (is_common and is_sum and is_positive(divisor.base)):
             continue
         rest = replace(quotient, below=quotient.below[:j] + quotient.below[j + 1 :]).value()
         if rest is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.rewrite.matching import Rules, operands, rewrite_nodes, same_shape
-from gpuscan.rewrite.sizes_from_inputs import identity, size_of
+from gpuscan.rewrite.sizes import identity, size_of
 from gpuscan.tensor.indexing import At, Gather, Index, Item, Mask, New, Range
 from gpuscan.tensor.pointwise import Cast
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Join, Reshape, Stack

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.rewrite.compose_moves import without_leading_ones
 from gpuscan.rewrite.matching import Rules, rewrite_nodes
-from gpuscan.rewrite.sizes_from_inputs import identity, size_of
+from gpuscan.rewrite.sizes import identity, size_of
 from gpuscan.tensor.pointwise import POINTWISE
 from gpuscan.tensor.shaping import BroadcastTo
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuscan.graph import Apply, Constant, Graph, Variable
 from gpuscan.rewrite.matching import Rules, either_way, is_number, operands, rewrite_nodes, shaped_like
-from gpuscan.rewrite.sizes_from_inputs import identity, size_of
+from gpuscan.rewrite.sizes import identity, size_of
 from gpuscan.tensor import cast, switch
 from gpuscan.tensor.creation import Arange, arange
 from gpuscan.tensor.indexing import index

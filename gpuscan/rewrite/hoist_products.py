@@ -8,10 +8,12 @@ from dataclasses import replace
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Loop, open_loop
 from gpuscan.loop.fixed import VIEWS, Outside, is_sure
+from gpuscan.loop.names import name_of
 from gpuscan.loop.op import row_type
 from gpuscan.loop.records import Sequence as Rows
-from gpuscan.rewrite.bodies import change_loops, has_given_length, may_stack, names_of, reopened, rows_read
+from gpuscan.rewrite.bodies import change_loops, has_given_length, names_of, reopened, rows_read
 from gpuscan.rewrite.drop_unread import drop_records
+from gpuscan.rewrite.stacks import may_stack
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.reduction import SumTo
@@ -46,7 +48,7 @@ def _hoisted(node: Apply) -> Sequence[Variable] | None:
         used = {read: rows_read(loop, *sequences[read]) for read in work.reads_of[v]}
         fixed = {f: outside.say(f) for f in work.fixed_of(v)}
         (source,) = batch.rebuild([v], {**fixed, **used})
-        name = names.unique(v.name or (v.owner.op.name if v.owner is not None else ""))
+        name = names.unique(name_of(v))
         reverse = sequences[next(iter(used))][0].reverse
         added.append(Rows(name, source, {0: Variable(row_type(source), name)}, 0, reverse))
     moved = loop.replaced({v: s.reads[0] for v, s in zip(leaving, added, strict=True)})

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from gpuscan.graph import Apply, Graph, Op, Variable
 from gpuscan.loop import Loop, Result, Scan, close_loop, open_loop, read_loop
+from gpuscan.rewrite.bodies import readers_of
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.tensor.indexing import At, Bound, Index, Item, Range, Slot
 
@@ -53,10 +54,7 @@ def _with_results(
 
 def _wanted(graph: Graph) -> dict[Apply, Result]:
     """Return for each node that reads the end of a history the result that it can be read from instead."""
-    readers: dict[Variable, list[Apply | None]] = {v: [None] for v in graph.outputs}
-    for node in graph.nodes:
-        for v in node.inputs:
-            readers.setdefault(v, []).append(node)
+    readers = readers_of(graph.outputs, graph.parameters)
     wanted: dict[Apply, Result] = {}
     for node in graph.nodes:
         if not isinstance(node.op, Scan):

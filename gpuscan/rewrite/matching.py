@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuscan.graph import Apply, Constant, Graph, Op, Variable, made_at
 from gpuscan.rewrite.rebuild import rebuild
-from gpuscan.rewrite.sizes_from_inputs import same_size, size_of
+from gpuscan.rewrite.sizes import same_size, size_of
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle
 

@@ -30,7 +30,6 @@ from gpuscan.rewrite.lazy_branches import lazy_branches
 from gpuscan.rewrite.merge_emits import merge_emits
 from gpuscan.rewrite.merge_equal import merge_equal
 from gpuscan.rewrite.rebuild import rebuild
-from gpuscan.rewrite.refusals import noting
 from gpuscan.rewrite.report import PassRun, loop_costs
 from gpuscan.rewrite.results_from_length import results_from_length
 from gpuscan.rewrite.share_segments import share_segments
@@ -41,6 +40,7 @@ from gpuscan.rewrite.smaller_reductions import smaller_reductions
 from gpuscan.rewrite.stable_logs import stable_logs
 from gpuscan.rewrite.stable_quotients import stable_quotients
 from gpuscan.rewrite.stack_past import stack_past
+from gpuscan.rewrite.stacks import noting
 from gpuscan.rewrite.states_from_rows import states_from_rows
 from gpuscan.rewrite.sum_after import sum_after
 from gpuscan.rewrite.unroll_loops import unroll_loops
@@ -62,15 +62,15 @@ PASSES: tuple[Pass, ...] = (
     sizes_from_inputs,  # what was computed for its shape alone is dead after this
     count_steps,  # the same for histories
     merge_equal,  # early, so that one value is one variable wherever it is looked for below
-    merge_emits,  # what a gradient reads of a loop, and what the program does, come from one run of it
+    merge_emits,  # one run of a loop serves the program and its gradient, though they read different values
     keep_last,  # asks for less of each loop
-    drop_unread,  # what is asked for no longer goes, and with it what only that needed
+    drop_unread,  # what nothing asks for any more, and what only that needed
     share_segments,  # one run also for loops that a gradient runs in segments
     unroll_loops,  # before the algebra, which then sees the steps
     # ---- algebra, on graphs and on the steps of loops ----
     fold_constants,
     compose_moves,
-    smaller_reductions,  # what derivatives summed to a shape that it had is seen as what it is
+    smaller_reductions,  # derivatives sum to the shape of an operand, also where it is that of the result
     drop_broadcasts,
     cancel_factors,  # before quotients of exponentials are read as something else
     stable_quotients,  # before `stable_logs`, which takes the logarithm of what it finds here
@@ -98,9 +98,9 @@ PASSES: tuple[Pass, ...] = (
     sum_after,  # before the next, which would take from it the histories that a product after the loop reads
     fold_reductions,
     drop_unread,
-    join_loops,  # after all that is said of one loop
+    join_loops,  # after every pass that changes one loop by itself
     merge_equal,
-    lazy_branches,  # late: what is inside a side is not seen by passes that look at readers of a value
+    lazy_branches,  # late: passes that look at the readers of a value do not see those inside a side
 )
 
 

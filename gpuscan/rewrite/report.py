@@ -10,7 +10,7 @@ import numpy as np
 from gpuscan.errors import counted
 from gpuscan.graph import Apply, Graph, Nested, holds_graphs
 from gpuscan.loop import Scan
-from gpuscan.rewrite.refusals import Refusal
+from gpuscan.rewrite.stacks import Refusal
 from gpuscan.tensor.products import MatMul
 
 

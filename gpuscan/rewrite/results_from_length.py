@@ -21,18 +21,18 @@ from gpuscan.tensor.indexing import index
 from gpuscan.tensor.pointwise import Pointwise, kind
 from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, dims
 
-Told = Callable[[Variable], Variable]
+Formula = Callable[[Variable], Variable]
 """From the number of steps that ran to a result."""
 
 
 def results_from_length(graph: Graph) -> Graph | None:
-    """Take results from the number of steps where that tells them; a loop that has no others goes.
+    """Compute results from the number of steps where they follow from it; a loop that has no others goes.
 
     An emit that is the same at every step is that value for each step, which takes no memory. An integer state to which
     every step adds the same is its initial value and a multiple of the number of steps.
 
-    A loop stays that says which of its sequences is too short. That `n_steps` is not negative is asserted in the place
-    of a loop that said so; inside a step, where an assertion has a price, the loop stays.
+    A loop stays if it has to say which of its sequences is too short. Where a loop goes that would have checked that
+    `n_steps` is not negative, an assertion takes its place; inside a step, where an assertion has a price, it stays.
     """
     return change_loops(graph, lambda node: _changed(node, True), results_from_length.__name__, _inside)
 
@@ -42,49 +42,49 @@ def _inside(node: Apply) -> Sequence[Variable] | None:
 
 
 def _changed(node: Apply, may_assert: bool) -> Sequence[Variable] | None:
-    if not _may_be_told(node):
+    if not _may_have_formula(node):
         return None
     loop = open_loop(node)
-    told = _told(loop)
-    kept = tuple(r for r in loop.results if r not in told)
-    if not told:
+    formulas = _formulas(loop)
+    kept = tuple(r for r in loop.results if r not in formulas)
+    if not formulas:
         return None
     if loop.stop is not None and Result("steps") not in kept:
         kept = (*kept, Result("steps"))
-    is_told = _is_size(loop.length) or (may_assert and has_given_length(loop))
-    if not kept and not (is_told and has_enough_rows(loop)):
+    is_safe = _is_size(loop.length) or (may_assert and has_given_length(loop))
+    if not kept and not (is_safe and has_enough_rows(loop)):
         return None
     made: dict[Result, Variable] = {}
     if kept:
         made = dict(zip(kept, reopened(node, drop_records(replace(loop, results=kept))).outputs, strict=True))
     steps = made[Result("steps")] if loop.stop is not None else loop.length if kept else _not_negative(loop)
-    return [told[r](steps) if r in told else made[r] for r in loop.results]
+    return [formulas[r](steps) if r in formulas else made[r] for r in loop.results]
 
 
-def _may_be_told(node: Apply) -> bool:
+def _may_have_formula(node: Apply) -> bool:
     """Whether some result of a loop is an emit, or a state that may be a counter."""
     assert isinstance(node.op, Scan)
     loop = read_loop(node)
     return any(r.record and ((s := loop.state(r.record)) is None or _added(s) is not None) for r in loop.results)
 
 
-def _told(loop: Loop) -> dict[Result, Told]:
-    """Return how the results of a loop are told from its number of steps, those that are."""
+def _formulas(loop: Loop) -> dict[Result, Formula]:
+    """Return the formulas of those results of a loop that follow from its number of steps."""
     outside = Outside(loop)
-    told: dict[Result, Told] = {}
+    formulas: dict[Result, Formula] = {}
     for result in loop.results:
         if result.kind in ("steps", "part"):
             continue
         state, value = loop.state(result.record), loop.value_of(result.record)
         if state is None and outside.is_fixed(value):
-            told[result] = _repeated(result, outside.say(value))
+            formulas[result] = _repeated(result, outside.say(value))
         elif state is not None and (added := _added(state)) is not None and outside.is_fixed(added):
             if result.kind in ("final", "history") and keeps_its_shape(loop, state):
-                told[result] = _counted(result, state, outside.say(added))
-    return told
+                formulas[result] = _counted(result, state, outside.say(added))
+    return formulas
 
 
-def _repeated(result: Result, value: Variable) -> Told:
+def _repeated(result: Result, value: Variable) -> Formula:
     """Return how a value is handed out that is the same after every step."""
 
     def rows(steps: Variable) -> Variable:
@@ -107,7 +107,7 @@ def _added(state: State) -> Variable | None:
     return None
 
 
-def _counted(result: Result, state: State, added: Variable) -> Told:
+def _counted(result: Result, state: State, added: Variable) -> Formula:
     """Return how a counter is handed out; integers that overflow do so alike in either form."""
 
     def final(steps: Variable) -> Variable:

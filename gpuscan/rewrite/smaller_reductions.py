@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.rewrite.matching import Rules, operand, rewrite_nodes
-from gpuscan.rewrite.sizes_from_inputs import identity, size_of
+from gpuscan.rewrite.sizes import identity, size_of
 from gpuscan.tensor import cast, eq, switch
 from gpuscan.tensor.pointwise import Pointwise, kind
 from gpuscan.tensor.reduction import POSITIONS, Reduce, SumTo, sum_to

@@ -57,7 +57,7 @@ def _log_of_sum(x: Variable) -> Variable | None:
 
 
 def _log_of_product(x: Variable) -> Variable | None:
-    """Read ``log(exp(x))``, ``log(sigmoid(x))``, ``log(sqrt(x))``, and exponentials times or divided by something."""
+    """Read ``log(exp(x))``, ``log(sigmoid(x))``, ``log(-expm1(x))``, and exponentials times or divided by something."""
     if (inner := operand(x, "exp")) is not None:
         return inner
     if (inner := operand(x, "sigmoid")) is not None:

@@ -17,7 +17,7 @@ from gpuscan.tensor.products import MatMul
 
 
 def states_from_rows(graph: Graph) -> Graph | None:
-    """Take what a state holds from the sequence whose rows it takes on: what it hands out, what products read of it.
+    """Take the results of a state that only copies a sequence, and what products read of it, from that sequence.
 
     Its history is these rows, and its past values are the rows before them with the initial values in front: a
     sequence, of which `hoist_products` multiplies all rows at once. A state that only pointwise work reads stays: it is
@@ -31,11 +31,11 @@ def _changed(node: Apply) -> Sequence[Variable] | None:
         return None
     loop = open_loop(node)
     taken = _rows_taken(loop)
-    told = {r for r in loop.results if r.record in taken}
+    leaving = {r for r in loop.results if r.record in taken}
     read = {s.name for s in loop.states if s.name in taken and _meets_product(loop, s)}
-    if not told and not read:
+    if not leaving and not read:
         return None
-    kept = tuple(r for r in loop.results if r not in told)
+    kept = tuple(r for r in loop.results if r not in leaving)
     if not kept and not has_enough_rows(loop):
         return None
     changed = replace(
@@ -46,7 +46,7 @@ def _changed(node: Apply) -> Sequence[Variable] | None:
     )
     made = dict(zip(kept, reopened(node, drop_records(changed)).outputs, strict=True)) if kept else {}
     states = {s.name: s for s in loop.states}
-    return [_told(r, states[r.record], taken[r.record]) if r in told else made[r] for r in loop.results]
+    return [_result_from_rows(r, states[r.record], taken[r.record]) if r in leaving else made[r] for r in loop.results]
 
 
 def _rows_taken(loop: Loop) -> dict[str, Variable]:
@@ -82,7 +82,7 @@ def _late(state: State, rows: Variable) -> Rows:
     return Rows(state.name, join(0, state.init, rows), reads, margin=state.depth)
 
 
-def _told(result: Result, state: State, rows: Variable) -> Variable:
+def _result_from_rows(result: Result, state: State, rows: Variable) -> Variable:
     """Return what a state hands out, of the rows that it takes on."""
     if result.kind == "history":
         return rows

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
-from gpuscan.rewrite.bodies import change_loops, has_enough_rows, may_stack, names_of, readers_of, reopened, rows_read
+from gpuscan.loop.names import name_of
+from gpuscan.rewrite.bodies import change_loops, has_enough_rows, names_of, readers_of, reopened, rows_read
 from gpuscan.rewrite.drop_unread import drop_records, drop_unread
+from gpuscan.rewrite.stacks import may_stack
 from gpuscan.tensor.convert import cast
 from gpuscan.tensor.indexing import index
 from gpuscan.tensor.layout import expand_dims
@@ -43,8 +45,8 @@ def _changed(node: Apply) -> Sequence[Variable] | None:
     stacks = _Stacks(loop)
     products = {t.state.name: t for t in totals if stacks.takes(t, only_at_hand=False)}
     stacks.stack([v for t in products.values() for v in stacks.missing(t)])
-    sums = {t.state.name: t for t in totals if t.state.name not in products and stacks.takes(t, only_at_hand=True)}
-    leaving = {**products, **sums}
+    plain = {t.state.name: t for t in totals if t.state.name not in products and stacks.takes(t, only_at_hand=True)}
+    leaving = {**products, **plain}
     if not leaving:
         return None
     kept = tuple(r for r in loop.results if r.record not in leaving)
@@ -58,7 +60,8 @@ def _changed(node: Apply) -> Sequence[Variable] | None:
         results=wanted,
     )
     made = dict(zip(wanted, reopened(node, drop_records(smaller)).outputs, strict=True))
-    finals = {name: stacks.final(total, made) for name, total in leaving.items()}
+    sums = _Sums(stacks, made)
+    finals = {name: sums.final(total) for name, total in leaving.items()}
     return [finals[r.record] if r.record in finals else made[r] for r in loop.results]
 
 
@@ -126,7 +129,7 @@ def _unshuffled(v: Variable, order: tuple[int | None, ...]) -> Variable | None:
 
 
 class _Stacks:
-    """The values of all steps that a loop has, or is to stack, outside; and sums over them."""
+    """The values of which all steps' are outside of a loop: at hand already, or to be stacked."""
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
@@ -151,7 +154,8 @@ class _Stacks:
     @property
     def results(self) -> list[Result]:
         """The histories that are asked for."""
-        return [Result("history", self.records[v]) for v in self.at_hand if v in self.records]
+        # In the order of the records, which is the same in every process: kernels are cached by their text.
+        return [Result("history", name) for v, name in self.records.items() if v in self.at_hand]
 
     def takes(self, total: _Total, only_at_hand: bool) -> bool:
         """Whether the sum of each term can be said outside; without `only_at_hand`, after stacking what is missing."""
@@ -188,9 +192,9 @@ class _Stacks:
     def missing(self, total: _Total) -> list[Variable]:
         """Return the values that would have to be stacked."""
         factors = [f for v in total.terms if (p := self._product_below(v)) is not None for f in _factors(p) or ()]
-        return [base for f in factors if (base := self._base(f)) not in self.at_hand]
+        return [base for f in factors if (base := self.base(f)) not in self.at_hand]
 
-    def _base(self, v: Variable) -> Variable:
+    def base(self, v: Variable) -> Variable:
         """Return the value whose stack that of `v` is a view of."""
         while v not in self.at_hand and v.owner is not None and not isinstance(v.owner.op, Reduce):
             below = self._linear(v)
@@ -203,16 +207,33 @@ class _Stacks:
         """Have values stacked."""
         for v in dict.fromkeys(values):
             if v not in self.records:
-                name = self.names.unique(v.name or (v.owner.op.name if v.owner is not None else "value"))
+                name = self.names.unique(name_of(v, "value"))
                 self.emits.append(Emit(name, v))
                 self.records[v] = name
             self.at_hand.add(v)
 
-    # ---- outside ----
 
-    def final(self, total: _Total, made: dict[Result, Variable]) -> Variable:
-        """Return the final value of a state, with an axis in front."""
+# ---- the sums, outside of the loop ----
+
+
+class _Sums:
+    """Sums over time of terms, said outside of a loop that hands out the stacks.
+
+    Parameters
+    ----------
+    stacks : _Stacks
+        What is stacked.
+    made : mapping of Result to Variable
+        What the loop hands out.
+    """
+
+    def __init__(self, stacks: _Stacks, made: Mapping[Result, Variable]) -> None:
+        self.stacks = stacks
+        self.say = stacks.outside.say
         self.made = made
+
+    def final(self, total: _Total) -> Variable:
+        """Return the final value of a state, with an axis in front."""
         result = total.state.init
         for v in total.terms:
             result = result + expand_dims(self._sum(v), 0)
@@ -220,18 +241,18 @@ class _Stacks:
 
     def _sum(self, v: Variable) -> Variable:
         """Return the sum over time of a term."""
-        if v in self.at_hand:
+        if v in self.stacks.at_hand:
             return cast(Reduce("sum", (0,))(self._whole(v)[0]), v.dtype)
         if (factors := _factors(v)) is not None:
             return self._product(*factors)
         assert v.owner is not None
         op, (x, *sizes) = v.owner.op, v.owner.inputs
-        if x not in self.at_hand or isinstance(op, DimShuffle):
-            return op(self._sum(x), *map(self.outside.say, sizes))
+        if x not in self.stacks.at_hand or isinstance(op, DimShuffle):
+            return op(self._sum(x), *map(self.say, sizes))
         whole = self._whole(x)[0]
         if isinstance(op, Reduce):
             return cast(Reduce("sum", (0, *(a + 1 for a in op.axes)))(whole), v.dtype)
-        return op(whole, *map(self.outside.say, sizes))
+        return op(whole, *map(self.say, sizes))
 
     def _product(self, a: Variable, b: Variable) -> Variable:
         # One order of the rows for both sides: that of a sequence, if there is one that is read backwards.
@@ -248,8 +269,8 @@ class _Stacks:
         return MatMul()(Reshape()(left, dim(left, 0), product([dim(left, 1), dim(left, 2)])), right)
 
     def _is_backwards(self, v: Variable) -> bool:
-        base = self._base(v)
-        return base in self.rows and self.rows[base][1]
+        base = self.stacks.base(v)
+        return base in self.stacks.rows and self.stacks.rows[base][1]
 
     def _ordered(self, v: Variable, reverse: bool) -> Variable:
         whole, is_reverse = self._whole(v)
@@ -257,13 +278,13 @@ class _Stacks:
 
     def _whole(self, v: Variable) -> tuple[Variable, bool]:
         """Return the values of all steps, and whether the last step's comes first."""
-        if v in self.rows:
-            return self.rows[v]
-        if v in self.at_hand:
-            return self.made[Result("history", self.records[v])], False
+        if v in self.stacks.rows:
+            return self.stacks.rows[v]
+        if v in self.stacks.at_hand:
+            return self.made[Result("history", self.stacks.records[v])], False
         assert v.owner is not None
         op, (x, *sizes) = v.owner.op, v.owner.inputs
         whole, reverse = self._whole(x)
         if isinstance(op, DimShuffle):
             return DimShuffle((0, *(None if a is None else a + 1 for a in op.order)))(whole), reverse
-        return op(whole, dim(whole, 0), *map(self.outside.say, sizes)), reverse
+        return op(whole, dim(whole, 0), *map(self.say, sizes)), reverse

@@ -10,7 +10,7 @@ from gpuscan.graph import Apply, Graph, Variable, substitute
 from gpuscan.loop import Loop, Options, Result, Scan, State, open_loop, read_loop
 from gpuscan.loop.fixed import CHEAP, VIEWS, is_sure
 from gpuscan.rewrite.bodies import change_loops, has_enough_rows, keeps_its_shape, sizes_outside
-from gpuscan.rewrite.sizes_from_inputs import size_of
+from gpuscan.rewrite.sizes import size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.creation import zeros
 from gpuscan.tensor.guards import specify_shape
@@ -28,20 +28,21 @@ MOST_OPS = 32
 """Operations of all steps together, sizes and views not counted, up to which a loop inside a step is unrolled."""
 
 MOST_OPS_OUTSIDE = 8
-"""The same for a loop of one step that is in no other: outside of loops each is a launch on a GPU, where the loop was
-one in all. NumPy gains some microseconds by any number of them."""
+"""The same for a loop of one step that is in no other loop: there each operation is a launch on a GPU, where the whole
+loop was one. NumPy gains some microseconds, however many operations there are."""
 
 
 def unroll_loops(graph: Graph) -> Graph | None:
     """Replace a loop that is known to run one step, or none, by its step; and inside a step loops of a few small steps.
 
     The step reads its rows from the whole of the sequences and its past values from the initial ones. Draws follow each
-    other as they did. What is inside another step costs checks and bookkeeping at each step of that, and hides its
-    values from the passes and teams that look at it; a product in it is not written more than once, as in a kernel each
-    has its own share of registers and its own barriers.
+    other as they did. A loop inside a step costs checks and bookkeeping at every step of the outer loop, and hides its
+    values from the passes and teams that look at that step. One with a product is unrolled only if it is a single step:
+    in a kernel each product has its own share of registers and its own barriers.
 
-    Left as they are: loops that are not certain to have a row for each step; whose step has an effect, or may fail
-    on values of the right shape, as the loop's message says in which step; that are profiled or run in segments.
+    Left as they are: loops that are not certain to have a row for each step; loops whose step has an effect, or may
+    fail on values of the right shape, as the loop's message then names the step; loops that are profiled or run in
+    segments.
     """
     return change_loops(graph, _outside, unroll_loops.__name__, _inside)
 

@@ -15,13 +15,13 @@ from gpuscan.loop.fixed import Outside
 from gpuscan.rewrite.bodies import (
     change_loops,
     has_shape_of,
-    may_stack,
     names_of,
     readers_of,
     reopened,
     sizes_outside,
 )
 from gpuscan.rewrite.drop_unread import drop_records
+from gpuscan.rewrite.stacks import may_stack
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.indexing import At, Gather, Range, WriteIndex, index
 from gpuscan.tensor.layout import expand_dims, shape_padleft

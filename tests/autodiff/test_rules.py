@@ -336,7 +336,7 @@ def test_every_op_with_a_rule_is_in_a_case() -> None:
     with_rule = {op for op, rule in DERIVATIVES.items() if rule is not None}
     elsewhere = {"gpuscan.tensor.matrices", "gpuscan.tensor.cumulative", "gpuscan.tensor.ordering"}
     elsewhere |= {"gpuscan.tensor.random.draw", "gpuscan.tensor.guards"}
-    elsewhere |= {"gpuscan.control.branches", "gpuscan.control.calls"}  # test_more_rules.py
+    elsewhere |= {"gpuscan.control.branches", "gpuscan.control.calls"}  # test_matrices_order_and_draws.py
     left = {op.__name__ for op in with_rule - met if op.__module__ not in elsewhere}
     assert left == {"Barrier", "Scan"}, "the others are below and in test_loops.py"
     assert Scan in DERIVATIVES

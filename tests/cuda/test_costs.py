@@ -19,8 +19,9 @@ from gpuscan.cuda.costs import (
     step_work,
 )
 from gpuscan.cuda.gpu import KNOWN_GPUS
+from gpuscan.cuda.grids import GridTeam
 from gpuscan.cuda.step.analysis import analyse
-from gpuscan.cuda.strategies import GridTeam, choose
+from gpuscan.cuda.strategies import choose
 from gpuscan.loop import Loop, open_loop
 from gpuscan.tensor.pointwise import POINTWISE
 

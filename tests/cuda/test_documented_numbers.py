@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuscan.cuda import captured, prefix, runner, step_plan, strategies, tiles
-from gpuscan.cuda.step import folds, groups, kernel_text, loops, memory, resident, sequences, tensor_cores, writer
+from gpuscan.cuda import captured, grids, prefix, runner, step_plan, strategies, tiles
+from gpuscan.cuda.step import folds, groups, loops, memory, registers, resident, tensor_cores
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "kernels.md").read_text(encoding="utf-8").split())
 
@@ -17,18 +17,18 @@ NUMBERS = [
     ("values of more than {} elements, four for each thread", strategies.WIDEST_OF_WARP),
     ("the compiler spills more than {} bytes", runner.MOST_SPILLED),
     ("1 where a step has more than {} operations", strategies.MOST_AHEAD_OPS),
-    ("those of more than {} registers and those without room are read", sequences.MOST_AHEAD),
+    ("those of more than {} registers and those without room are read", registers.MOST_AHEAD),
     ("a lane that carries more than {} registers", strategies.MOST_REGISTERS_PER_LANE),
-    ("fixed arrays of up to {})", kernel_text.MOST_HELD),
+    ("fixed arrays of up to {})", registers.MOST_HELD),
     ("a step of more than {} operations", strategies.MOST_UNROLLED),
     ("more than {} registers carried by a thread", step_plan.MOST_REGISTERS_PER_RANK),
     ("more than {} registers from step to step", step_plan.MOST_REGISTERS_PER_RANK),
     ("can be written out, up to {}, and registers suffice", resident.MOST_WRITTEN_OUT),
-    ("registers suffice: {}, and those of states and sums", resident.KEPT_FREE),
-    ("keeps its own elements, up to {} registers", kernel_text.MOST_HELD),
-    ("would take a thread more than {} registers is in shared memory", writer.MOST_OWN),
-    ("sums of {} terms or more, a rank has a column", strategies.LONG_SUM),
-    ("dealt out to {} threads an SM", strategies.GRID_BLOCK),
+    ("registers suffice: {}, and those of states and sums", registers.KEPT_FREE),
+    ("keeps its own elements, up to {} registers", registers.MOST_HELD),
+    ("would take a thread more than {} registers is in shared memory", registers.MOST_OWN),
+    ("sums of {} terms or more, a rank has a column", grids.LONG_SUM),
+    ("dealt out to {} threads an SM", grids.GRID_BLOCK),
     ("(under {} for each SM)", prefix.LANES_PER_SM),
     ("and {} steps or more, for which one thread a lane", prefix.LEAST_STEPS),
     ("Up to {} steps are recorded", captured.MOST_STEPS),

@@ -11,25 +11,9 @@ import pytest
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.cuda.step.alignment import same_axes
-from gpuscan.cuda.step.analysis import Analysis, analyse
-from gpuscan.graph import sorted_nodes
-from gpuscan.loop import Loop, Scan, open_loop
+from gpuscan.cuda.step.analysis import analyse
 from gpuscan.tensor import random
-
-
-def array(*shape: int, dtype: str = "float64") -> gs.Variable:
-    return gt.tensor("x", dtype, shape)
-
-
-def loops_of(*outputs: gs.Variable) -> list[Loop]:
-    """Return the loops that values are computed with, open, in their order."""
-    return [open_loop(node) for node in sorted_nodes(outputs, ()) if isinstance(node.op, Scan)]
-
-
-def analysed(step: Callable[..., Any], *args: Any, **options: Any) -> Analysis:
-    """Return what is found out about a loop."""
-    results, _ = gs.scan(step, *args, return_list=True, **options)
-    return analyse(loops_of(*results)[-1])
+from tests.cuda.analysed import analysed, array, loops_of
 
 
 def lanes(step: Callable[..., Any], *args: Any, **options: Any) -> tuple[int, ...]:

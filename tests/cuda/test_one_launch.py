@@ -19,9 +19,9 @@ from benchmarks.workloads.workload import Program, Workload, worst_error
 from gpuscan.cuda.emulator import find_compiler
 from gpuscan.errors import KernelError
 from tests.cuda.gradients import float_outputs, gradient_of
+from tests.documents import DOCUMENTS, fits
 from tests.examples.test_examples import example
 from tests.seeds.programs import PROGRAMS, run
-from tests.test_docs import DOCUMENTS, fits
 
 try:
     find_compiler()

@@ -17,7 +17,7 @@ from gpuscan.cuda.kernel import Kernel
 from gpuscan.cuda.prefix import LANES_PER_SM, LEAST_STEPS
 from gpuscan.cuda.strategies import STRATEGIES, choose
 from gpuscan.loop import bind_loop
-from tests.cuda.test_text import own_text
+from tests.cuda.texts import own_text
 
 H200 = KNOWN_GPUS["NVIDIA H200"]
 

@@ -67,13 +67,13 @@ def test_a_loop_inside_is_part_of_the_kernel() -> None:
 
 def test_a_kernel_inside_a_loop_driven_from_the_host() -> None:
     inputs, out = nested()
-    refuse = "gpuscan.cuda.strategies.refuse_any_team"
 
     def refused(loop: Any) -> str | None:
         return "to see what is inside" if any(True for _ in loop.opened.body.loops) else None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refuse, refused)
+        for module in ("strategies", "grids"):
+            patch.setattr(f"gpuscan.cuda.{module}.refuse_any_team", refused)
         f = check(inputs, [out], normal(5, 3), normal(3, 3))
     assert [plan.team for plan in f.plans] == ["host", "thread"]
 

@@ -21,7 +21,7 @@ from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import KINDS, MOST_BYTES, Size, divide
 from gpuscan.cuda.strategies import choose
 from gpuscan.loop import open_loop
-from tests.kernels.test_mma import rounded
+from tests.kernels.rounding import rounded
 
 UNIT = {"tf32": 2.0**-11, "bf16": 2.0**-8}
 """What rounding an operand changes it by at most, relative: half a unit of a mantissa of 10 or 7 stored bits."""

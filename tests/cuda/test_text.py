@@ -12,15 +12,9 @@ import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.cuda.expressions import number
 from gpuscan.cuda.names import Names
+from tests.cuda.texts import own_text
 
 Golden = Callable[[str, str], None]
-
-
-def own_text(f: gs.Function) -> str:
-    """Return what was generated of a function's one kernel: its text without the spliced files."""
-    text, _, _ = f.kernel_source().partition("\n// around the loops")
-    head, _, rest = text.partition("// ---- kernels/base.cuh")
-    return head + rest[rest.rindex("// ---- end of kernels/") :]
 
 
 def compiled(inputs: list[Any], outputs: Any, *values: Any) -> gs.Function:

@@ -19,9 +19,9 @@ from gpuscan.cuda.step.team import Deal, Team
 from gpuscan.cuda.strategies import choices, choose
 from gpuscan.loop import open_loop
 from gpuscan.tensor import random
+from tests.cuda.analysed import analysed, array
 from tests.cuda.team_programs import PROGRAMS, Given, Program, loop
-from tests.cuda.test_lanes import analysed, array
-from tests.cuda.test_teams import assert_same, expected, gradient, outputs_of, run
+from tests.cuda.team_runs import assert_same, expected, gradient, outputs_of, run
 
 H200 = KNOWN_GPUS["NVIDIA H200"]
 BATCH, SIZE = 12, 8

@@ -9,6 +9,7 @@ from gpuscan.cuda.emulator import load
 from gpuscan.cuda.kernel import Kernel, Parameter
 from gpuscan.cuda.launch import compile_kernel
 from gpuscan.cuda.source import splice
+from tests.kernels.rounding import rounded
 
 KINDS = {"tf32": ("gs::Tf32", 10), "bf16": ("gs::Bf16", 7)}
 """C++ type, and bits of the mantissa that are stored."""
@@ -21,16 +22,6 @@ PRODUCTS = [
     ((16, 128, 24), (3, 2, 1), True),
 ]
 """Rows, terms and columns, some of which end inside a tile; division by terms, columns and rows; what holds weights."""
-
-
-def rounded(x: np.ndarray, kind: str) -> np.ndarray:
-    """Return numbers rounded as an operand is: to tf32 with ties away from 0, to bf16 with ties to even."""
-    bits = np.asarray(x, "float32").view("uint32").astype("uint64")
-    if kind == "tf32":
-        bits = (bits + 0x1000) & 0xFFFFE000
-    else:
-        bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000
-    return bits.astype("uint32").view("float32")
 
 
 def product(kind: str, shape: tuple[int, int, int], division: tuple[int, int, int], held: bool) -> Kernel:

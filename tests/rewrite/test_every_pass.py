@@ -19,8 +19,8 @@ import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.graph import Graph, verify
 from gpuscan.rewrite import PASSES, optimise
+from tests.documents import read_blocks
 from tests.rewrite.programs import INPUTS, OFF, I, X, Y, Z, f32, graph_of, i, s, x, y
-from tests.test_docs import read_blocks
 
 BY_NAME = {run_pass.__name__: run_pass for run_pass in PASSES}
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "rewrites.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.graph import sorted_nodes
 from gpuscan.loop import Loop, open_loop
-from gpuscan.rewrite import bodies, optimise
+from gpuscan.rewrite import optimise, stacks
 from gpuscan.rewrite.drop_unread import drop_unread
 from gpuscan.rewrite.hoist_invariants import hoist_invariants
 from gpuscan.rewrite.hoist_products import hoist_products
@@ -170,7 +170,7 @@ def test_products_too_large_for_memory_stay(monkeypatch):
     rows, weights = gt.tensor("rows", shape=(10, 4)), gt.tensor("weights", shape=(4, 100))
     graph = graph_of([rows, weights], [scan(lambda row, h: h + (row @ weights).sum(), rows, np.float64(0))])
     assert hoist_products(graph) is not None
-    monkeypatch.setattr(bodies, "MOST_BYTES", 7999)
+    monkeypatch.setattr(stacks, "MOST_BYTES", 7999)
     assert hoist_products(graph) is None
 
 
@@ -218,6 +218,21 @@ def test_a_sum_of_what_is_at_hand_leaves_too():
     assert [s.name for s in loops_of(after)[0].states] == ["h"]
     alone = optimise(graph_of(INPUTS, [total[-1]]), passes=ENDS)
     assert sum_after(alone) is None, "as a state it needs no memory"
+
+
+def test_what_is_stacked_is_in_the_order_in_which_it_was_asked_for():
+    """In the order of a set, the text of the kernel would differ from process to process, and be compiled for each."""
+
+    def step(row, h, *totals):
+        values = [np.sin(h * (i + 2.0)) for i in range(len(totals))]
+        for i, v in enumerate(values):
+            v.name = f"value_{i}"
+        return [np.tanh(row + h), *(t + gt.outer(row, v) for t, v in zip(totals, values, strict=True))]
+
+    _, *totals = scan(step, x, [h0, *[gt.zeros((3, 3))] * 8])
+    after = sum_after(optimise(graph_of(INPUTS, [t[-1] for t in totals]), passes=ENDS))
+    (loop,) = loops_of(after)
+    assert [str(r) for r in loop.results] == [f"history of value_{i}" for i in range(8)]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.graph import Graph, leaves
-from gpuscan.rewrite import PASSES, bodies, loop_costs, optimise
-from gpuscan.rewrite.sizes_from_inputs import FOUND
+from gpuscan.rewrite import PASSES, loop_costs, optimise, stacks
+from gpuscan.rewrite.sizes import FOUND
 from tests.rewrite.programs import OFF, X, graph_of, s, text_of, x
 
 NAMES = list(dict.fromkeys(run_pass.__name__ for run_pass in PASSES))
@@ -96,8 +96,8 @@ def test_explain_says_what_would_have_taken_too_much_memory(monkeypatch):
         return re.findall(r"^  (\w+) .*\n    left (.*)$", text, flags=re.MULTILINE)
 
     assert not refused()
-    monkeypatch.setattr(bodies, "MOST_BYTES", 7999)
-    end = "in the step of scan[net]: of 10 steps it takes 8000 bytes, and gpuscan.rewrite.bodies.MOST_BYTES allows 7999"
+    monkeypatch.setattr(stacks, "MOST_BYTES", 7999)
+    end = "in the step of scan[net]: of 10 steps it takes 8000 bytes, and gpuscan.rewrite.stacks.MOST_BYTES allows 7999"
     assert refused() == [("hoist_products", f"projected {end}"), ("sum_after", f"tanh {end}")]
 
 

@@ -12,9 +12,9 @@ from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.step.body import Body, InnerLoop, opened, operands_of
 from gpuscan.cuda.step.lanes import Lanes, find_lanes
 from gpuscan.cuda.step.nodes import has_rule
-from gpuscan.cuda.step.partial import Total, find_totals
 from gpuscan.cuda.step.random_states import opens_state, random_states
 from gpuscan.cuda.step.team import space_of
+from gpuscan.cuda.step.totals import Total, find_totals
 from gpuscan.cuda.step.work import work_of
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Loop
@@ -130,35 +130,35 @@ def _summed_lanes(node: Apply, lanes: Lanes) -> set[int]:
     return before - {label for label in lanes.of(node.outputs[0]) if label is not None}
 
 
-def refuse_any_team(a: Analysis) -> str | None:
+def refuse_any_team(analysis: Analysis) -> str | None:
     """Return why no kernel takes a loop, None if one may."""
-    loop = a.loop
+    loop = analysis.loop
     outside = [*(s.source for s in loop.sequences), *(s.init for s in loop.states)]
     outside += [n.source for n in loop.non_sequences]
-    inside = [v for node in a.nodes() for v in (*node.inputs, *node.outputs)]
+    inside = [v for node in analysis.nodes() for v in (*node.inputs, *node.outputs)]
     for v in (*outside, *inside):
         if v.dtype not in C_TYPES:
             return f"{v.dtype} has no kernel type yet"
-    if not a.lanes.count and not all(0 in v.type.shape for v in loop.outputs):
+    if not analysis.lanes.count and not all(0 in v.type.shape for v in loop.outputs):
         return "there are no lanes, and what has no axis of them would be computed by nobody"
-    holders = _holders(a)
-    for node in a.nodes():
-        if node not in holders and (reason := _refuse_node(a, node)) is not None:
+    holders = _holders(analysis)
+    for node in analysis.nodes():
+        if node not in holders and (reason := _refuse_node(analysis, node)) is not None:
             return f"{reason} (made at {node.where})"
-    for v in (*loop.outputs, *(v for node in a.nodes() for v in (*operands_of(node), *node.outputs))):
-        if v in a.random:
+    for v in (*loop.outputs, *(v for node in analysis.nodes() for v in (*operands_of(node), *node.outputs))):
+        if v in analysis.random:
             continue
         if None in v.type.shape:
             return f"the size of {v!r} depends on values"
-        if 0 in a.shape(v):
+        if 0 in analysis.shape(v):
             return f"{v!r} has no elements"
     return None
 
 
-def _refuse_node(a: Analysis, node: Apply) -> str | None:
+def _refuse_node(analysis: Analysis, node: Apply) -> str | None:
     if not has_rule(node):
         return f"{node.op} {NEEDS_HOST.get(type(node.op), 'has no kernel text')}"
-    if opens_state(node, a.random):
+    if opens_state(node, analysis.random):
         return f"{node.op} computes with a random state"
     if isinstance(node.op, Draw) and (
         node.op.spec.c is None or any(size.known is None for size in node.op.split(node.inputs)[1])
@@ -167,10 +167,10 @@ def _refuse_node(a: Analysis, node: Apply) -> str | None:
     return None
 
 
-def _holders(a: Analysis) -> set[Apply]:
+def _holders(analysis: Analysis) -> set[Apply]:
     """Return the nodes that hold others."""
     found: set[Apply] = set()
-    todo = [a.opened.body]
+    todo = [analysis.opened.body]
     while todo:
         body = todo.pop()
         found.update(body.loops, body.branches)

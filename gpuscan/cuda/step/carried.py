@@ -7,10 +7,11 @@ from functools import partial
 from math import prod
 from typing import final
 
+from gpuscan.cuda.step.elements import registers_of
 from gpuscan.cuda.step.groups import UNROLLED, Group
 from gpuscan.cuda.step.positions import Position, spread, times
 from gpuscan.cuda.step.values import Kept, Text
-from gpuscan.cuda.step.writer import C_BYTES, Writer
+from gpuscan.cuda.step.writer import Writer
 from gpuscan.graph import Variable
 from gpuscan.loop import State
 
@@ -47,6 +48,7 @@ class Carried:
         self.own: dict[int, str] = {}
         self.ring = ""
         self.entry = ""
+        self.new = ""  # what a step computes, until all states move on
         self._declare(declare)
 
     def _declare(self, declare: Callable[[str], None]) -> None:
@@ -76,7 +78,7 @@ class Carried:
     @property
     def registers(self) -> int:
         """32-bit registers of each thread for its past values."""
-        return len(self.own) * max(C_BYTES[self.c_type] // 4, 1) * max(self.w.team.slots(self.space), 1)
+        return len(self.own) * registers_of(self.c_type) * max(self.w.team.slots(self.space), 1)
 
     # ---- the statements ----
 

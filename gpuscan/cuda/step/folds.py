@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gpuscan.cuda.step.elements import C_BYTES
 from gpuscan.cuda.step.groups import UNROLLED, Group, terms_at_once
 from gpuscan.cuda.step.positions import Position, spread
-from gpuscan.cuda.step.resident import registers_for_weights
+from gpuscan.cuda.step.registers import registers_for_weights
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import Combined, Kept, Text
-from gpuscan.cuda.step.writer import C_BYTES, Writer
+from gpuscan.cuda.step.writer import Writer
 from gpuscan.graph import Variable
 
 FEWEST_TOGETHER = 8

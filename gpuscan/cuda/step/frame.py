@@ -12,12 +12,13 @@ from gpuscan.cuda.binding import Origin
 from gpuscan.cuda.expressions import STATE_TYPE
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.plan import KernelPlan
+from gpuscan.cuda.step.elements import C_BYTES
 from gpuscan.cuda.step.groups import WIDEST_LOAD
 from gpuscan.cuda.step.hazards import Pending
 from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.positions import Position, plus, times
 from gpuscan.cuda.step.values import InDeviceMemory
-from gpuscan.cuda.step.writer import C_BYTES, Writer
+from gpuscan.cuda.step.writer import Writer
 from gpuscan.graph import Variable
 
 

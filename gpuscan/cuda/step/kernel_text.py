@@ -24,31 +24,30 @@ from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.source import splice
 from gpuscan.cuda.step.assembly import KERNEL_NAME, assemble
 from gpuscan.cuda.step.carried import Carried
+from gpuscan.cuda.step.elements import C_BYTES, registers_of
 from gpuscan.cuda.step.frame import Frame
 from gpuscan.cuda.step.groups import Group
+from gpuscan.cuda.step.history_parts import row_of_part
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
 from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
 from gpuscan.cuda.step.operands import busy_registers
 from gpuscan.cuda.step.parameters import Parameters
-from gpuscan.cuda.step.parts import part_of
 from gpuscan.cuda.step.places import describe
 from gpuscan.cuda.step.positions import Position, plus, spread, times
-from gpuscan.cuda.step.resident import most_per_thread
+from gpuscan.cuda.step.registers import MOST_HELD, most_per_thread
 from gpuscan.cuda.step.sequences import Sequences
+from gpuscan.cuda.step.team_arrays import TeamArrays
 from gpuscan.cuda.step.tensor_cores import find_together
-from gpuscan.cuda.step.totals import write_totals
+from gpuscan.cuda.step.totals_text import write_totals
 from gpuscan.cuda.step.values import Kept, Text, Value
-from gpuscan.cuda.step.writer import C_BYTES, Notes, Writer
+from gpuscan.cuda.step.writer import Notes, Writer
 from gpuscan.graph import Variable
 from gpuscan.loop import NonSequence, Result
 from gpuscan.tensor.products import MatMul
 
 MOST_TEAMS = 2**38
 """Teams of one launch: a grid has fewer than 2^31 blocks."""
-
-MOST_HELD = 32
-"""32-bit registers of a value up to which a thread keeps it for the whole loop."""
 
 
 def step_kernel(plan: KernelPlan, by_value: frozenset[str], shared_bytes: int) -> BoundKernel:
@@ -76,6 +75,18 @@ def step_kernel(plan: KernelPlan, by_value: frozenset[str], shared_bytes: int) -
 
 
 class _StepText:
+    """The text of one kernel in the making.
+
+    Parameters
+    ----------
+    plan, by_value, shared_bytes
+        See `step_kernel`.
+    known : Notes or None
+        How an earlier writing found values to be read; None the first time.
+    made : dict, optional
+        Values that rules made for themselves at the first writing.
+    """
+
     def __init__(
         self,
         plan: KernelPlan,
@@ -100,18 +111,17 @@ class _StepText:
             self.team,
             self.loop,
             plan.lanes,
-            plan.random,
-            known,
-            {} if made is None else made,
-            self.given.first,
-            self.given.size,
-            self.memory,
-            self._scratch,
-            self._status,
-            plan.precision,
-            plan.on_tensor_cores,
+            random=plan.random,
+            known=known,
+            made={} if made is None else made,
+            first=self.given.first,
+            size=self.given.size,
+            names=names,
+            arrays=TeamArrays(self.team, names, self.memory, self._scratch),
+            status=self._status,
+            precision=plan.precision,
+            on_tensor_cores=plan.on_tensor_cores,
         )
-        self.w.names = names
         self.w.together = find_together(plan.opened, plan.on_tensor_cores, self.w.shape, self.team)
         self._count_registers()
         self.status = ""
@@ -140,6 +150,7 @@ class _StepText:
         return max(most_per_thread(self.team) - carried, 0) // 2
 
     def build(self) -> BoundKernel:
+        """Return the kernel, and where each of its arguments comes from."""
         self.given.add("lanes", "int64", Number(self.plan.lane_count))
         self.given.add("length", "int64", Steps())
         if self.plan.over_steps:
@@ -173,7 +184,7 @@ class _StepText:
         text = splice(assemble(self.frame, self._meeting()))
         kernel = Kernel(KERNEL_NAME, text, tuple(self.given.parameters))
         shared = self.memory.rounded * team.per_block if team.kind == "warp" else self.memory.used
-        if not self.w.shared_arrays and "template all<" not in text:
+        if not self.w.arrays.declarations and "template all<" not in text:
             shared = 0
         return BoundKernel(
             kernel,
@@ -233,7 +244,7 @@ class _StepText:
         if w.known is None or v not in w.known.own | w.known.shared:
             return None
         shape, c_type = w.shape(v), w.c_type(v)
-        registers = max(C_BYTES[c_type] // 4, 1) * w.team.slots(w.space(v))
+        registers = registers_of(c_type) * w.team.slots(w.space(v))
         kept = Kept(v, shape)
         if not w.is_shared(v) and registers <= MOST_HELD:
             kept.own = self.w.names.unique(f"v_{n.name}")
@@ -305,7 +316,7 @@ class _StepText:
             first = self.given.add(f"first_{result.record}", "int64", Steps(first_kept=result.rows))
             row, condition = f"(t - {first})", f"if (t >= {first}) "
         elif result.kind == "part":
-            row, condition = part_of(result, "t")
+            row, condition = row_of_part(result, "t")
         self._store(array, value, row, condition, lambda at: self.w.read(value, at))
 
     def _store(self, array: str, value: Variable, row: str, condition: str, element: Callable[[Position], str]) -> None:

@@ -14,7 +14,7 @@ from math import prod
 
 from gpuscan.cuda.step.alignment import Axis, aligned_axes
 from gpuscan.cuda.step.body import Body, InnerLoop, operands_of
-from gpuscan.cuda.step.partial import Total
+from gpuscan.cuda.step.totals import Total
 from gpuscan.cuda.step.work import work_of
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.cumulative import Cumulate

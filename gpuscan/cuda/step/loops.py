@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import final
@@ -13,15 +11,17 @@ from gpuscan.cuda.expressions import number
 from gpuscan.cuda.reports import Failure
 from gpuscan.cuda.step.body import Body, InnerLoop
 from gpuscan.cuda.step.carried import Carried
+from gpuscan.cuda.step.elements import C_BYTES
 from gpuscan.cuda.step.groups import Group
-from gpuscan.cuda.step.hazards import Buffer
+from gpuscan.cuda.step.hazards import Pending
+from gpuscan.cuda.step.history_parts import row_of_part
+from gpuscan.cuda.step.inner_rows import InnerRows
 from gpuscan.cuda.step.nodes import write_node
 from gpuscan.cuda.step.order import ordered
-from gpuscan.cuda.step.parts import part_of
-from gpuscan.cuda.step.positions import Position, flat, plus, spread, times
+from gpuscan.cuda.step.positions import Position, flat, plus, spread
 from gpuscan.cuda.step.team import space_of
-from gpuscan.cuda.step.values import Kept, Text, Value, View
-from gpuscan.cuda.step.writer import C_BYTES, RefusalError, Writer
+from gpuscan.cuda.step.values import Kept, Text, View
+from gpuscan.cuda.step.writer import RefusalError, Writer
 from gpuscan.errors import LoopError
 from gpuscan.graph import Apply, Variable
 from gpuscan.loop import Result, Sequence, State
@@ -37,70 +37,20 @@ def write_body(w: Writer, body: Body) -> None:
     """Write the nodes of a body."""
     for node in ordered(body, w):
         if node in body.loops:
-            _InnerLoop(w, node, body.loops[node]).write()
+            _LoopText(w, node, body.loops[node]).write()
         elif node in body.branches:
             _branches(w, node, body.branches[node])
         else:
             write_node(w, node)
 
 
-# ---- rows that a loop inside keeps ----
-
-
-@final
-@dataclass(eq=False)
-class _Rows(Value):
-    """Rows that a loop inside the step made: each thread has its own elements of every row, or all are shared."""
-
-    key: Hashable
-    shape: tuple[int, ...]
-    own: str = ""
-    shared: str = ""
-    buffer: Buffer | None = None
-
-    def read(self, w: Writer, at: Position) -> str:
-        row, inner = at[0], self.shape[1:]
-        beside = not space_of(inner) or w.is_beside(inner, at[1:])
-        if beside or w.team.kind == "thread":
-            w.noted.own.add(self.key)
-            if self.own:
-                within = w.slot if beside and space_of(inner) else flat(at[1:], inner) if space_of(inner) else "0"
-                return f"{self.own}[{plus(times(row, self._slots(w)), within)}]"
-        w.noted.shared.add(self.key)
-        if self.buffer is not None:
-            w.touched_reads.add(self.buffer)
-        return w.shared_element(self.shared, flat(at, self.shape))
-
-    def _slots(self, w: Writer) -> int:
-        return w.team.slots(space_of(self.shape[1:]))
-
-    def store(self, w: Writer, row: str, value: Variable, condition: str = "") -> None:
-        """Write what stores a row."""
-        inner = self.shape[1:]
-        slots = self._slots(w)
-        if not space_of(inner):
-            text = w.alone(lambda: w.read_one(value))
-            w.line(f"{condition}{self.own}[{times(row, slots)}] = {text};")
-            return
-
-        def write(group: Group) -> None:
-            text = w.read(value, spread(group.names, inner))
-            if self.own:
-                group.inside.append(f"{condition}{self.own}[{plus(times(row, slots), w.slot)}] = {text};")
-            if self.shared:
-                assert self.buffer is not None
-                group.writes.add(self.buffer)
-                place = flat((row, *spread(group.names, inner)), self.shape)
-                group.inside.append(f"{condition}{w.writing()}{w.shared_store(self.shared, place, text)}")
-
-        w.within(space_of(inner), write)
-
-
 # ---- loops ----
 
 
 @final
-class _InnerLoop:
+class _LoopText:
+    """The text of one loop inside a step."""
+
     def __init__(self, w: Writer, node: Apply, opened: InnerLoop) -> None:
         self.w = w
         self.node = node
@@ -108,9 +58,10 @@ class _InnerLoop:
         self.loop = opened.loop
         self.t = w.names.unique("t_inner")
         self.length, self.counter = "0", "long long"
-        self.rows: dict[Result, _Rows] = {}
+        self.rows: dict[Result, InnerRows] = {}
 
     def write(self) -> None:
+        """Write the loop, and say where its results are."""
         w, loop = self.w, self.loop
         w.close_group()
         known = self.node.inputs[0].known
@@ -165,7 +116,7 @@ class _InnerLoop:
         first = f"({rows - s.margin - 1} - {self.t})" if s.reverse else self.t
         return self.w.read(s.source, (f"(int)({plus(first, str(offset))})" if rows != 1 else "0", *at))
 
-    def _declare(self, result: Result, output: Variable) -> _Rows:
+    def _declare(self, result: Result, output: Variable) -> InnerRows:
         w = self.w
         shape = w.shape(output)
         if output in w.random:  # one element a row, not the two words of it
@@ -173,7 +124,7 @@ class _InnerLoop:
         if None in output.type.shape:
             raise RefusalError(f"{self.loop.title}: the rows kept of {result.record} depend on values")
         name, c_type = f"kept_{result.record}", w.c_type(output)
-        rows = _Rows(output, shape)
+        rows = InnerRows(output, shape)
         inner = space_of(shape[1:])
         if not inner or w.is_own(output, (shape[0], *inner), c_type):
             count = max(shape[0] * w.team.slots(inner), 1)
@@ -189,7 +140,7 @@ class _InnerLoop:
         w.values[output] = rows
         return rows
 
-    def _clear(self, rows: _Rows, dtype: str) -> None:
+    def _clear(self, rows: InnerRows, dtype: str) -> None:
         """Write what gives rows that no step will write a number: what is computed from them is not read."""
         w = self.w
 
@@ -197,39 +148,19 @@ class _InnerLoop:
             assert rows.buffer is not None
             group.writes.add(rows.buffer)
             place = flat(spread(group.names, rows.shape), rows.shape)
-            group.inside.append(w.shared_store(rows.shared, place, number(0, dtype)))
+            group.inside.append(w.arrays.store(rows.shared, place, number(0, dtype)))
 
         w.within(space_of(rows.shape), write)
         w.close_group()
         w.barrier()
 
     def _for(self, states: list[Carried], steps: str) -> None:
-        w, loop = self.w, self.loop
+        """Write the ``for``; a step of it that touches what the team shares begins with a barrier."""
+        w = self.w
         outer, w.lines = w.lines, []
         outer_touches, w.touches_shared = w.touches_shared, False
-        before, w.pending = w.pending, type(w.pending)()
-        for carried in states:
-            carried.enter()
-        write_body(w, self.opened.body)
-        stop = "" if loop.stop is None else w.alone(lambda: w.read_one(loop.stop))  # type: ignore[arg-type]
-        for result, rows in self.rows.items():
-            if result.kind == "history":
-                rows.store(w, f"(int){self.t}", loop.value_of(result.record))
-            elif result.kind == "part":
-                row, condition = part_of(result, self.t)
-                rows.store(w, f"(int){row}", loop.value_of(result.record), condition)
-            elif result.kind == "last":
-                self._store_last(result, rows)
-        for carried in states:
-            carried.compute_next()
-        w.close_group()
-        for carried in states:
-            carried.move_on()
-        if stop:
-            w.line(f"if ({stop}) {{")
-            w.line(f"    {steps} = {self.t} + 1;")
-            w.line("    break;")
-            w.line("}")
+        before, w.pending = w.pending, Pending()
+        self._one_step(states, steps)
         inside, w.lines = w.lines, outer
         touches = w.touches_shared
         if touches:  # what the step before wrote is there, and what it read may be written over
@@ -243,7 +174,36 @@ class _InnerLoop:
             w.barrier()
         w.touches_shared = outer_touches or touches
 
-    def _store_last(self, result: Result, rows: _Rows) -> None:
+    def _one_step(self, states: list[Carried], steps: str) -> None:
+        w, loop = self.w, self.loop
+        for carried in states:
+            carried.enter()
+        write_body(w, self.opened.body)
+        stop = "" if loop.stop is None else w.alone(lambda: w.read_one(loop.stop))  # type: ignore[arg-type]
+        for result, rows in self.rows.items():
+            self._store(result, rows)
+        for carried in states:
+            carried.compute_next()
+        w.close_group()
+        for carried in states:
+            carried.move_on()
+        if stop:
+            w.line(f"if ({stop}) {{")
+            w.line(f"    {steps} = {self.t} + 1;")
+            w.line("    break;")
+            w.line("}")
+
+    def _store(self, result: Result, rows: InnerRows) -> None:
+        """Write what stores the row of a result that a step makes; final values are stored after the last one."""
+        if result.kind == "history":
+            rows.store(self.w, f"(int){self.t}", self.loop.value_of(result.record))
+        elif result.kind == "part":
+            row, condition = row_of_part(result, self.t)
+            rows.store(self.w, f"(int){row}", self.loop.value_of(result.record), condition)
+        elif result.kind == "last":
+            self._store_last(result, rows)
+
+    def _store_last(self, result: Result, rows: InnerRows) -> None:
         """Write what stores a row if it is one of the last; with a condition, any may turn out to be the last one."""
         value, kept = self.loop.value_of(result.record), rows.shape[0]
         if self.loop.stop is not None and kept == 1:
@@ -267,7 +227,7 @@ class _InnerLoop:
                     self._store_final(carried, lag, past, self.rows[result])
         w.close_group()
 
-    def _store_final(self, carried: Carried, lag: int, past: Variable, rows: _Rows) -> None:
+    def _store_final(self, carried: Carried, lag: int, past: Variable, rows: InnerRows) -> None:
         w = self.w
         value = w.made.setdefault((self.opened, carried.state.name, "final", lag), past)
         w.lanes.labels[value] = w.lanes.of(carried.value)
@@ -289,30 +249,31 @@ def _branches(w: Writer, node: Apply, sides: tuple[Body, Body]) -> None:
         w.pending = start
         with w.block(head):
             write_body(w, side)
-            for inside, (value, c_type) in zip(side.outputs, results, strict=True):
-                _hand_out(w, inside, value, c_type)
+            for inside, value in zip(side.outputs, results, strict=True):
+                _hand_out(w, inside, value)
         end = end | w.pending
     w.pending = end
-    for output, (value, _) in zip(node.outputs, results, strict=True):
+    for output, value in zip(node.outputs, results, strict=True):
         w.values[output] = value
 
 
-def _result_of(w: Writer, output: Variable) -> tuple[Kept | Text, str]:
+def _result_of(w: Writer, output: Variable) -> Kept | Text:
     """Return the place for a result of a branch, declared before it."""
     shape, c_type, name = w.shape(output), w.c_type(output), w.name(output)
     if not space_of(shape):
         w.line(f"{c_type} {name};")
-        return Text(name), c_type
+        return Text(name)
     kept = Kept(output, shape)
     if w.is_own(output, space_of(shape), c_type):
         kept.own = w.names.unique(f"{name}_own")
         w.line(f"{c_type} {kept.own}[{max(w.team.slots(space_of(shape)), 1)}];")
     if w.is_shared(output):
         w.share(kept, name, c_type)
-    return kept, c_type
+    return kept
 
 
-def _hand_out(w: Writer, inside: Variable, value: Kept | Text, c_type: str) -> None:
+def _hand_out(w: Writer, inside: Variable, value: Kept | Text) -> None:
+    """Write what puts a result of one side in its place."""
     if isinstance(value, Text):
         w.line(f"{value.text} = {w.alone(lambda: w.read_one(inside))};")
         return

@@ -46,10 +46,10 @@ class Region:
         """What was handed out, up to where the next such region may begin."""
         return -(-self.used // ALIGNMENT) * ALIGNMENT
 
-    def take(self, name: str, size: int) -> int | None:
-        """Return where `size` bytes begin, None if there is no room."""
+    def take(self, name: str, size: int, most: int | None = None) -> int | None:
+        """Return where `size` bytes begin, None if there is no room: if with them more than `most` were handed out."""
         start = self.rounded
-        if start + size > self.limit:
+        if start + size > (self.limit if most is None else most):
             return None
         self.used = start + size
         self.pieces.append((name, size))

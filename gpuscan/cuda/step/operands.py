@@ -10,20 +10,18 @@ from typing import final
 import numpy as np
 
 from gpuscan.cuda.gpu import GPU
+from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.step.analysis import STEPS_INSIDE, Analysis
 from gpuscan.cuda.step.body import Body, InnerLoop
+from gpuscan.cuda.step.elements import registers_of
+from gpuscan.cuda.step.registers import MOST_OWN, registers_for_weights
 from gpuscan.cuda.step.resident import (
-    KEPT_FREE,
-    MOST_PER_THREAD,
     MOST_WRITTEN_OUT,
-    PER_SM,
     is_fixed,
     own_columns,
-    registers_for_weights,
 )
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import KINDS
-from gpuscan.cuda.step.writer import MOST_OWN
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.products import MatMul
 
@@ -54,18 +52,18 @@ class Operands:
 
 
 def operands(
-    loop: Analysis, team: Team, gpu: GPU, chosen: frozenset[Apply] = frozenset(), precision: str = ""
+    analysis: Analysis, team: Team, gpu: GPU, chosen: frozenset[Apply] = frozenset(), precision: str = ""
 ) -> Operands:
     """Return what the products of a step take, those `chosen` for tensor cores with operands of a precision."""
-    held = 4 * max(min(MOST_PER_THREAD, PER_SM // team.block) - KEPT_FREE, 0) * team.threads
+    held = 4 * max(registers_for_weights(team, 0), 0) * team.threads
     if team.kind == "thread":
-        return Operands(fetched=max(_fixed_bytes(loop) - held, 0))
-    counting = _Counting(loop, team, gpu, chosen)
+        return Operands(fetched=max(_fixed_bytes(analysis) - held, 0))
+    counting = _Counting(analysis, team, gpu, chosen)
     if chosen:
         counting.on_tensor_cores(KINDS[precision][1])
-    loads = counting.body(loop.opened.body)
+    loads = counting.body(analysis.opened.body)
     held += gpu.shared_per_block // 2 // team.per_block * (team.blocks if team.kind == "grid" else 1)
-    rest = max(_fixed_bytes(loop) - counting.right_bytes - held, 0)
+    rest = max(_fixed_bytes(analysis) - counting.right_bytes - held, 0)
     return Operands(loads, counting.registers, counting.sums, counting.shared, counting.fetched + rest)
 
 
@@ -93,15 +91,15 @@ def busy_registers(
 
 
 def _words(v: Variable) -> int:
-    return max(np.dtype(v.dtype).itemsize // 4, 1)
+    return registers_of(C_TYPES[v.dtype])
 
 
-def _fixed_bytes(loop: Analysis) -> int:
+def _fixed_bytes(analysis: Analysis) -> int:
     """Return the bytes of the fixed arrays that one team reads."""
     return sum(
-        prod(loop.shape(n.read)) * np.dtype(n.read.dtype).itemsize
-        for n in loop.loop.non_sequences
-        if n.read not in loop.random
+        prod(analysis.shape(n.read)) * np.dtype(n.read.dtype).itemsize
+        for n in analysis.loop.non_sequences
+        if n.read not in analysis.random
     )
 
 
@@ -110,7 +108,7 @@ def _fixed_bytes(loop: Analysis) -> int:
 class _Counting:
     """Goes through the products of a step as their rule will, and keeps count of what there is room for."""
 
-    loop: Analysis
+    analysis: Analysis
     team: Team
     gpu: GPU
     chosen: frozenset[Apply]
@@ -124,17 +122,17 @@ class _Counting:
     seen: set[Variable] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        found = [node for node in self.loop.nodes() if isinstance(node.op, MatMul)]
-        sums = [_words(v) * self.team.sums(self.loop.space(v)) for node in found for v in node.outputs]
+        found = [node for node in self.analysis.nodes() if isinstance(node.op, MatMul)]
+        sums = [_words(v) * self.team.sums(self.analysis.space(v)) for node in found for v in node.outputs]
         self.products = max(len(found), 1)
         self.sums = sum(n for n in sums if n <= MOST_OWN)
         self.room = registers_for_weights(
-            self.team, busy_registers(self.loop.opened, self.team, self.loop.space, self.loop.random)
+            self.team, busy_registers(self.analysis.opened, self.team, self.analysis.space, self.analysis.random)
         )
 
     def _is_fixed(self, b: Variable) -> bool:
         """Whether a right side is fixed; its bytes are counted."""
-        if b.ndim < 2 or not is_fixed(b, self.loop.loop):
+        if b.ndim < 2 or not is_fixed(b, self.analysis.loop):
             return False
         if b not in self.seen:
             self.seen.add(b)
@@ -142,7 +140,7 @@ class _Counting:
         return True
 
     def _bytes(self, v: Variable) -> int:
-        return prod(self.loop.shape(v)) * np.dtype(v.dtype).itemsize
+        return prod(self.analysis.shape(v)) * np.dtype(v.dtype).itemsize
 
     def on_tensor_cores(self, words: int) -> None:
         """Count the registers for right sides of products on tensor cores, of which four terms take so many words."""
@@ -163,7 +161,7 @@ class _Counting:
         total = 0.0
         for node in nodes:
             (a, b), output = node.inputs, node.outputs[0]
-            space, extent = self.loop.space(output), self.loop.shape(a)[-1]
+            space, extent = self.analysis.space(output), self.analysis.shape(a)[-1]
             parts = self.team.parts if extent > 1 else 1
             terms = -(-extent // parts)
             slots, words = self.team.sums(space), float(_words(output))
@@ -180,7 +178,7 @@ class _Counting:
         """Return how many loads a thread needs for each term of a column of the right side."""
         if not self._is_fixed(b):
             return 1.0
-        shape, team = self.loop.shape(b), self.team
+        shape, team = self.analysis.shape(b), self.team
         matches = prod(shape[:-2]) == 1 and b.dtype == output.dtype and _words(output) * slots <= MOST_OWN
         columns = own_columns(team, space, shape[-2], shape[-1]) if matches else None
         registers = 0 if columns is None else columns.size * _words(b)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from math import prod
 
 from gpuscan.cuda.binding import Number, Origin
 from gpuscan.cuda.kernel import C_TYPES, Parameter
@@ -117,9 +118,7 @@ class Parameters:
         return f"if ({' && '.join(f'{self.coordinate(i)} == 0' for i in missing)}) "
 
     def _row_size(self, labels: tuple[int | None, ...], sizes: tuple[int, ...]) -> str:
-        total = 1
-        for size in sizes:
-            total *= size
+        total = prod(sizes)
         if total == 1 or not any(label is not None for label in labels):
             return str(total)
         return self.number("row_size", total)

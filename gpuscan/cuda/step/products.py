@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuscan.cuda.expressions import convert, number
+from gpuscan.cuda.step.elements import C_BYTES, registers_of
 from gpuscan.cuda.step.folds import fold, fold_over
 from gpuscan.cuda.step.groups import terms_at_once
 from gpuscan.cuda.step.positions import Position, plus, times
+from gpuscan.cuda.step.registers import registers_for_weights
 from gpuscan.cuda.step.resident import (
     MOST_WRITTEN_OUT,
     Columns,
     is_fixed,
     own_columns,
     record_of,
-    registers_for_weights,
 )
 from gpuscan.cuda.step.rules import rule
 from gpuscan.cuda.step.team import Team
 from gpuscan.cuda.step.tensor_cores import write_product
-from gpuscan.cuda.step.writer import C_BYTES, Writer
+from gpuscan.cuda.step.writer import Writer
 from gpuscan.graph import Apply, Variable
 from gpuscan.tensor.products import MatMul
 
@@ -84,27 +85,36 @@ def _hold_columns(w: Writer, a: Variable, b: Variable, output: Variable, inner: 
 
 def _held(w: Writer, b: Variable, columns: Columns, inner: int, space: tuple[int, ...]) -> str:
     """Declare the columns of a matrix that each thread holds, if there is room; return how one is read."""
-    registers = columns.size * max(C_BYTES[w.c_type(b)] // 4, 1)
+    registers = columns.size * registers_of(w.c_type(b))
     written_out = columns.rows * w.team.sums(space) * w.products <= MOST_WRITTEN_OUT
     if written_out and w.resident_registers + registers <= registers_for_weights(w.team, w.busy_registers):
         w.resident_registers += registers
-        name = w.hold(w.c_type(b), f"w_{record_of(b, w.loop)}", columns.size)
-        _load(w, b, columns, inner, f"{name}[c * {columns.rows} + r]")
-        return f"{name}[{_slot(columns, columns.rows)}{columns.number}]"
-    places = columns.places(w.team)
-    name = w.allocate_if_room(f"columns_{record_of(b, w.loop)}", w.c_type(b), columns.size * places)
-    if name:
-        thread = "threadIdx.x" if places == w.team.block else f"threadIdx.x % {places}"
-        w.touches_shared = True  # a step begins with a barrier: others may have written what a thread reads
-        vector, vectors = columns.vector, columns.rows // columns.vector
-        if vector == 1:
-            _load(w, b, columns, inner, f"{name}[(c * {vectors} + r) * {places} + {thread}]")
-            return f"({w.c_type(b)}){name}[({_slot(columns, vectors)}rr) * {places} + {thread}]"
-        place = f"((c * {vectors} + r / {vector}) * {places} + {thread}) * {vector} + r % {vector}"
-        _load(w, b, columns, inner, f"{name}[{place}]")
-        place = f"(({_slot(columns, vectors)}rv) * {places} + {thread}) * {vector} + ri"
-        return f"({w.c_type(b)}){name}[{place}]"
-    return ""
+        return _in_registers(w, b, columns, inner)
+    return _in_shared_memory(w, b, columns, inner)
+
+
+def _in_registers(w: Writer, b: Variable, columns: Columns, inner: int) -> str:
+    name = w.hold(w.c_type(b), f"w_{record_of(b, w.loop)}", columns.size)
+    _load(w, b, columns, inner, f"{name}[c * {columns.rows} + r]")
+    return f"{name}[{_slot(columns, columns.rows)}{columns.number}]"
+
+
+def _in_shared_memory(w: Writer, b: Variable, columns: Columns, inner: int) -> str:
+    """Hold the columns of all threads side by side there, `vector` neighbouring rows of a column together."""
+    c_type, places = w.c_type(b), columns.places(w.team)
+    array = w.arrays.spare(f"columns_{record_of(b, w.loop)}", c_type, columns.size * places)
+    if array is None:
+        return ""
+    w.touches_shared = True  # a step begins with a barrier: others may have written what a thread reads
+    thread = "threadIdx.x" if places == w.team.block else f"threadIdx.x % {places}"
+    vector, vectors = columns.vector, columns.rows // columns.vector
+    if vector == 1:
+        _load(w, b, columns, inner, f"{array}[(c * {vectors} + r) * {places} + {thread}]")
+        return f"({c_type}){array}[({_slot(columns, vectors)}rr) * {places} + {thread}]"
+    place = f"((c * {vectors} + r / {vector}) * {places} + {thread}) * {vector} + r % {vector}"
+    _load(w, b, columns, inner, f"{array}[{place}]")
+    place = f"(({_slot(columns, vectors)}rv) * {places} + {thread}) * {vector} + ri"
+    return f"({c_type}){array}[{place}]"
 
 
 def _slot(columns: Columns, size: int) -> str:

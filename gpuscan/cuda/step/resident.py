@@ -10,15 +10,6 @@ from gpuscan.loop import Loop
 from gpuscan.tensor.indexing import Index
 from gpuscan.tensor.shaping import DimShuffle
 
-MOST_PER_THREAD = 255
-"""32-bit registers of a thread."""
-
-PER_SM = 65536
-"""32-bit registers of an SM, on every architecture since Maxwell."""
-
-KEPT_FREE = 88
-"""Registers of a thread that states, sums and weights leave for everything else."""
-
 MOST_WRITTEN_OUT = 512
 """Multiplications of a thread up to which a product's terms are written out, as weights in registers need."""
 
@@ -60,16 +51,6 @@ class Columns:
             return f"({number} * {team.parts} + team.part)"
         size = self.vector
         return f"({number} / {size} * {size * team.parts} + team.part * {size} + {number} % {size})"
-
-
-def most_per_thread(team: Team) -> int:
-    """Return how many 32-bit registers each thread of a team can have."""
-    return min(MOST_PER_THREAD, PER_SM // team.block)
-
-
-def registers_for_weights(team: Team, busy: int) -> int:
-    """Return how many 32-bit registers of each thread weights may take, where `busy` ones hold states and sums."""
-    return most_per_thread(team) - KEPT_FREE - busy
 
 
 def own_columns(team: Team, space: tuple[int, ...], rows: int, columns: int, vector: int = 1) -> Columns | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 from gpuscan.cuda.expressions import convert, expression, number, sample
@@ -172,6 +173,7 @@ def _joined(w: Writer, op: Join | Appended, node: Apply, at: Position) -> str:
 
 
 def _minus(index: str, start: int) -> str:
+    """Return the text of a position less a start; before the start it is never read, and 0 here."""
     if index.isdigit():
         return str(max(int(index) - start, 0))
     return f"({index} - {start})" if start else index
@@ -262,20 +264,13 @@ def _combine(
     def element(at: Position, r: str) -> str:
         return term(w.read(x, merged(at, unravel(r, reduced), axes, x.ndim)))
 
-    fold(w, output, _product(reduced), operation, start, element)
+    fold(w, output, prod(reduced), operation, start, element)
 
 
 def merged(at: Position, inner: Position, axes: Sequence[int], ndim: int) -> Position:
     """Return a position with `inner` along `axes` and `at` along the others."""
     outer, along = iter(at), dict(zip(axes, inner, strict=True))
     return tuple(along[axis] if axis in along else next(outer) for axis in range(ndim))
-
-
-def _product(sizes: Sequence[int]) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
 
 
 @rule(SumTo)
@@ -296,7 +291,7 @@ def _sum_to(w: Writer, op: SumTo, node: Apply) -> None:
         kept = [i for axis, i in enumerate(at) if axis + extra not in axes]
         return w.read(x, merged(tuple(kept), unravel(r, reduced), axes, x.ndim))
 
-    fold(w, output, _product(reduced), "Add", number(0, x.dtype), element)
+    fold(w, output, prod(reduced), "Add", number(0, x.dtype), element)
 
 
 def _position(w: Writer, op: Reduce, node: Apply) -> None:

@@ -8,17 +8,15 @@ from math import prod
 from typing import final
 
 from gpuscan.cuda.binding import LastRow, Source
+from gpuscan.cuda.step.elements import registers_of
 from gpuscan.cuda.step.frame import Frame
 from gpuscan.cuda.step.groups import UNROLLED, Group
 from gpuscan.cuda.step.positions import plus, spread, times
+from gpuscan.cuda.step.registers import MOST_AHEAD
 from gpuscan.cuda.step.team import space_of
 from gpuscan.cuda.step.values import Kept, Text
-from gpuscan.cuda.step.writer import C_BYTES
 from gpuscan.graph import Variable
 from gpuscan.loop import Sequence
-
-MOST_AHEAD = 8
-"""32-bit registers of a row of a sequence up to which a thread loads it ahead of its use."""
 
 
 @final
@@ -81,7 +79,7 @@ class Sequences:
     def _registers(self, s: Sequence) -> int:
         """Return the 32-bit registers of a thread for a row."""
         w, v = self.w, next(iter(s.reads.values()))
-        return max(C_BYTES[w.c_type(v)] // 4, 1) * max(w.team.slots(w.space(v)), 1)
+        return registers_of(w.c_type(v)) * max(w.team.slots(w.space(v)), 1)
 
     def enter(self, s: Sequence) -> None:
         """Write what gives a step the rows that it reads, and say where they are."""

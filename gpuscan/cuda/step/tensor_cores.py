@@ -13,7 +13,8 @@ from math import ceil, prod
 
 from gpuscan.cuda.step.body import InnerLoop
 from gpuscan.cuda.step.positions import flat, plus, times, unravel
-from gpuscan.cuda.step.resident import is_fixed, record_of, registers_for_weights
+from gpuscan.cuda.step.registers import registers_for_weights
+from gpuscan.cuda.step.resident import is_fixed, record_of
 from gpuscan.cuda.step.team import Team, space_of
 from gpuscan.cuda.step.values import Kept
 from gpuscan.cuda.step.writer import Writer

@@ -1,99 +1,101 @@
-"""The end of a kernel with totals: each team's share is left in scratch memory, and the last block adds them."""
+"""Totals: states that only add up, whose terms are sums over lanes.
+
+The gradient of a weight is one: each step adds to it a sum over the batch. A team that has some of the batch adds up
+its own share, and the shares are added once, after the last step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from gpuscan.cuda.binding import Output, Scratch
-from gpuscan.cuda.step.carried import Carried
-from gpuscan.cuda.step.parameters import Parameters
-from gpuscan.cuda.step.partial import Total
-from gpuscan.cuda.step.positions import plus, spread, times
-from gpuscan.cuda.step.writer import Writer
-from gpuscan.loop import Loop
+from gpuscan.cuda.step.body import InnerLoop, operands_of
+from gpuscan.graph import Apply, Variable
+from gpuscan.loop import State
+from gpuscan.tensor.guards import SpecifyShape
+from gpuscan.tensor.pointwise import Pointwise
+from gpuscan.tensor.products import MatMul
+from gpuscan.tensor.reduction import Reduce, SumTo
+from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Reshape
+
+MOVES = (DimShuffle, Reshape, SpecifyShape, BroadcastTo)
 
 
-def write_totals(
-    w: Writer,
-    given: Parameters,
-    loop: Loop,
-    totals: Sequence[Total],
-    states: Sequence[Carried],
-    initial: dict[str, str],
-) -> None:
-    """Write what leaves the shares of this team and, in the last block, adds all shares.
+@dataclass(frozen=True)
+class Total:
+    """A state that adds up sums.
 
-    Parameters
+    Attributes
     ----------
-    w : Writer
-        Writes it.
-    given : Parameters
-        Of the kernel.
-    loop : Loop
-        The loop.
-    totals : sequence of Total
-        Those states that are totals.
-    states : sequence of Carried
-        All states.
-    initial : mapping of str to str
-        The array of each state's value before the first step, by name.
+    state : str
+        Its name.
+    sums : tuple of Apply
+        The nodes whose results are added, each a sum over an axis or a product.
     """
-    by_name = {carried.state.name: carried for carried in states}
-    adding: list[str] = []
-    for total in totals:
-        adding += _share(w, given, loop, by_name[total.state], initial[total.state])
-    w.close_group()
-    tickets = given.add("tickets", "uint32", Scratch(1, zeroed=True), array=True, writes=True)
-    with w.block(f"if (gs::is_last_block({tickets}))"):
-        w.lines += adding
+
+    state: str
+    sums: tuple[Apply, ...]
 
 
-def _share(w: Writer, given: Parameters, loop: Loop, carried: Carried, initial: str) -> list[str]:
-    """Write what leaves the share of one total, and return what adds the shares."""
-    value, name = carried.value, carried.state.name
-    labels = {label for label in w.lanes.of(value) if label is not None}
-    missing = [i for i, teams in enumerate(w.lanes.teams) if i not in labels and teams != 1]
-    count = prod(size or 0 for size in value.type.shape)
-    result = next(r for r in loop.results if r.record == name)
-    by_block = w.team.kind == "thread" and not labels
-    teams = prod(w.lanes.teams[i] for i in missing)
-    rows = -(-teams // w.team.block) if by_block else teams
-    shares = given.add(f"shares_{name}", value.dtype, Scratch(max(rows, 1) * count), array=True, writes=True)
-    out = given.add(f"out_{name}", value.dtype, Output(result), array=True, writes=True)
-    row = "blockIdx.x" if by_block else _row(given, missing)
+def find_totals(opened: InnerLoop) -> tuple[Total, ...]:
+    """Return the states of a loop that are read only to be added to, and kept only after the last step."""
+    uses = Counter(v for node in opened.body.nodes for v in operands_of(node))
+    uses.update(opened.loop.outputs)
+    found = []
+    for state in opened.loop.states:
+        if set(state.reads) == {1} and _only_final(opened, state):
+            sums = list(_terms(state.next, state.reads[1], uses))
+            if sums and None not in sums and uses[state.reads[1]] == 1 and _is_added_to(state):
+                found.append(Total(state.name, tuple(node for node in sums if node is not None)))
+    return tuple(found)
 
-    def place(at: tuple[str, ...]) -> str:
-        return f"{shares}[{plus(times(row, count), w.number(value, at))}]"
 
-    past, c_type = carried.past(1), w.c_type(value)
-    owner = "if (!idle) " if w.team.kind == "thread" else "if (!idle && team.thread == 0) "
-    if not carried.space:
-        at = ("0",) * len(carried.shape)
-        text = past.read(w, at)
-        w.line(_over_block(w, c_type, place(at), text) if by_block else f"{owner}{place(at)} = {text};")
-    else:
-        group = w.open_group(carried.space)
-        at = spread(group.names, carried.shape)
-        text = past.read(w, at)
-        if by_block:
-            group.inside.append(_over_block(w, c_type, place(at), text))
+def _only_final(opened: InnerLoop, state: State) -> bool:
+    kinds = {(r.kind, r.rows) for r in opened.loop.results if r.record == state.name}
+    return kinds <= {("final", 0), ("last", 1)} and bool(kinds)
+
+
+def _is_added_to(state: State) -> bool:
+    """Whether the value of a state is one of the terms of its next."""
+    todo, total = [state.next], state.reads[1]
+    while todo:
+        v = todo.pop()
+        if v is total:
+            return True
+        if v.owner is not None and _adds(v.owner, total):
+            todo += v.owner.inputs
+    return False
+
+
+def _terms(value: Variable, total: Variable, uses: Counter[Variable]) -> Iterator[Apply | None]:
+    """Yield the sums that `value` adds to `total`, and None for anything else that it is made of."""
+    todo = [value]
+    while todo:
+        v = todo.pop()
+        if v is total:
+            continue
+        node = v.owner
+        if node is None or uses[v] != 1:
+            yield None
+        elif is_sum(node):
+            yield node
+        elif isinstance(node.op, (*MOVES, SumTo)) and total not in node.inputs:
+            todo.append(node.inputs[0])
+        elif _adds(node, total):
+            todo += node.inputs
         else:
-            group.inside.append(f"if (!idle) {w.writing()}{place(at)} = {text};")
-    guard = "if (length > 0) " if result.kind == "last" else ""
-    return [f"{guard}gs::add_rows<{c_type}>({initial}, {shares}, {out}, {given.number('share_rows', rows)}, {count});"]
+            yield None
 
 
-def _row(given: Parameters, missing: Sequence[int]) -> str:
-    """Return the number of a team among those that share a total."""
-    text = "0"
-    for i in missing:
-        text = plus(times(text, given.teams(i)), given.coordinate(i))
-    return text
+def is_sum(node: Apply) -> bool:
+    """Whether a node sums over an axis."""
+    if isinstance(node.op, SumTo):
+        return node.inputs[0].type.shape != node.outputs[0].type.shape
+    return isinstance(node.op, MatMul) or (isinstance(node.op, Reduce) and node.op.kind == "sum")
 
 
-def _over_block(w: Writer, c_type: str, place: str, text: str) -> str:
-    """Return the statement that adds a value over a block; threads without a lane add nothing."""
-    name = w.names.unique("sum")
-    added = f"gs::add_over_block<{c_type}>(idle ? {c_type}(0) : {text})"
-    return f"{{ {c_type} const {name} = {added}; if (threadIdx.x == 0) {place} = {name}; }}"
+def _adds(node: Apply, total: Variable) -> bool:
+    if not isinstance(node.op, Pointwise):
+        return False
+    return node.op.row == "add" or (node.op.row in ("neg", "sub") and total not in node.inputs[-1:])

@@ -158,5 +158,5 @@ class Kept(Value):
             # Every element of a sum reads it: once from where all SMs meet, then from the block's own copy.
             copy = w.block_copy(self.shared, self.start, prod(self.shape))
             if copy is not None:
-                return f"({w.shared_types[copy]}){copy}[{self.number(at)}]"
-        return w.shared_element(self.shared, self.place(at))
+                return w.arrays.here(copy, self.number(at))
+        return w.arrays.element(self.shared, self.place(at))

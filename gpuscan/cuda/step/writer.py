@@ -12,21 +12,28 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import final
 
-import numpy as np
-
 from gpuscan.cuda.expressions import STATE_TYPE, literal, state_literal
 from gpuscan.cuda.kernel import C_TYPES
 from gpuscan.cuda.names import Names
 from gpuscan.cuda.reports import Failure
+from gpuscan.cuda.step.elements import C_BYTES, registers_of
 from gpuscan.cuda.step.groups import UNROLLED, Group, each, new_group
 from gpuscan.cuda.step.hazards import Buffer, Pending
 from gpuscan.cuda.step.lanes import Lanes
-from gpuscan.cuda.step.memory import Region, padded
+from gpuscan.cuda.step.memory import padded
 from gpuscan.cuda.step.positions import Position, plus, spread, times
+from gpuscan.cuda.step.registers import MOST_OWN
 from gpuscan.cuda.step.team import Team, space_of
+from gpuscan.cuda.step.team_arrays import TeamArrays
 from gpuscan.cuda.step.values import InDeviceMemory, Kept, NotBesideError, Text, Value
 from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.loop import Loop
+
+MOST_TERMS_UNROLLED = 8
+"""Terms up to which sums are unrolled that are not written out: enough loads are under way at once."""
+
+MOST_UNDER_WAY = 128
+"""Terms of all of a thread's sums up to which they are unrolled: each may hold a register while it is loaded."""
 
 
 class RefusalError(Exception):
@@ -62,10 +69,10 @@ class Writer:
         Values that rules make for themselves, kept from one writing to the next.
     first, size : callable
         From an axis of the lanes to the texts of the team's first lane along it and of how long it is.
-    memory : Region
-        Shared memory for the team.
-    scratch : callable
-        Gives an array in device memory, of a name, a C type and a number of elements, and returns its name.
+    names : Names
+        Hands out names.
+    arrays : TeamArrays
+        Those that the team shares.
     status : callable
         Returns the name of the word in which failures are reported.
     precision : str
@@ -84,8 +91,8 @@ class Writer:
         made: dict[Hashable, Variable],
         first: Callable[[int], str],
         size: Callable[[int], str],
-        memory: Region,
-        scratch: Callable[[str, str, int], str],
+        names: Names,
+        arrays: TeamArrays,
         status: Callable[[], str],
         precision: str = "highest",
         on_tensor_cores: Collection[Apply] = (),
@@ -93,10 +100,11 @@ class Writer:
         self.team = team
         self.lanes = lanes
         self.random = random
+        self.arrays = arrays
         self.known = known
         self.made = made
         self.noted = Notes()
-        self.names = Names()
+        self.names = names
         self.values: dict[Variable, Value] = {}
         self.origins: dict[Variable, Value] = {}  # non-sequences in device memory
         self.group: Group | None = None
@@ -104,15 +112,12 @@ class Writer:
         self.touched_reads: set[Buffer] = set()
         self.pending = Pending()
         self.lines: list[str] = []
-        self.memory = memory
-        self.scratch = scratch
         self.status = status
         self.precision = precision
         self.on_tensor_cores = on_tensor_cores
         self.together: dict[Apply, tuple[Apply, ...]] = {}  # for each of them those that are computed with it
         self.failures: list[Failure] = []  # what the codes mean that the kernel may report
         self.touches_shared = False  # whether shared memory was touched since this was last unset
-        self.shared_arrays: dict[str, str] = {}  # declarations, by name
         self.loop = loop
         self.products = 1  # of a step
         self.busy_registers = 0  # of each thread, for states and the sums of products
@@ -121,8 +126,6 @@ class Writer:
         self.columns: dict[Hashable, str] = {}  # how those of a matrix are read, by it and by which they are
         self.held: list[str] = []  # declarations of what is loaded before the first step
         self.at_start: list[str] = []  # statements that load it
-        self.copies: dict[tuple[str, str], str] = {}  # a block's copies of what a grid shares, by array and start
-        self.shared_types: dict[str, str] = {"": ""}  # C types of their elements, by name
         self.first = first
         self.size = size
 
@@ -365,7 +368,7 @@ class Writer:
 
     def has_room(self, space: tuple[int, ...], c_type: str, *, summing: bool = False) -> bool:
         """Whether a thread has registers for its elements of an array; alone it has nowhere else to put them."""
-        registers = max(C_BYTES[c_type] // 4, 1) * (self.team.sums(space) if summing else self.team.slots(space))
+        registers = registers_of(c_type) * (self.team.sums(space) if summing else self.team.slots(space))
         return self.team.kind == "thread" or registers <= MOST_OWN
 
     def is_shared(self, key: Hashable) -> bool:
@@ -377,19 +380,7 @@ class Writer:
         assert kept.buffer is not None
         group.writes.add(kept.buffer)
         place = kept.place(spread(group.names, kept.shape))
-        return f"{self.writing()}{self.shared_store(kept.shared, place, text)}"
-
-    def shared_element(self, array: str, place: str) -> str:
-        """Return the text of an element of an array that the team shares; a grid's are read where all SMs meet."""
-        if self.team.kind == "grid":
-            return f"__ldcg(&{array}[{place}])"
-        return f"({self.shared_types[array]}){array}[{place}]"  # the emulator's elements stand in for values
-
-    def shared_store(self, array: str, place: str, text: str) -> str:
-        """Return the statement that writes an element of an array that the team shares."""
-        if self.team.kind == "grid":
-            return f"__stcg(&{array}[{place}], {text});"
-        return f"{array}[{place}] = {text};"
+        return f"{self.writing()}{self.arrays.store(kept.shared, place, text)}"
 
     def writing(self) -> str:
         """Return the condition under which a thread writes its elements: one of those that share them."""
@@ -409,53 +400,30 @@ class Writer:
         return shape if whole or self.team.kind in ("thread", "grid") else padded(shape, C_BYTES[c_type])
 
     def allocate(self, name: str, c_type: str, count: int) -> str:
-        """Return the name of a new array that the team shares."""
-        if self.team.kind == "grid":
-            name = self.scratch(f"{name}_shared", c_type, count)
-            self.shared_types[name] = c_type
-            return name
-        return self.local(f"{name}_shared", c_type, count)
+        """Return the name of a new array that the team shares.
+
+        Raises
+        ------
+        RefusalError
+            If there is no room.
+        """
+        if (array := self.arrays.allocate(name, c_type, count)) is None:
+            raise RefusalError(self.arrays.too_small(f"{name}_shared", c_type, count))
+        return array
 
     def local(self, name: str, c_type: str, count: int) -> str:
-        """Return the name of a new array in the shared memory of a block, or of the part of it that a warp has."""
-        name = self.names.unique(name)
-        self.shared_types[name] = c_type
-        size = C_BYTES[c_type] * count
-        start = self.memory.take(name, size)
-        if start is None:
-            raise RefusalError(
-                f"its arrays need more than {self.memory.limit} bytes of shared memory: "
-                + ", ".join(f"{piece} {n}" for piece, n in [*self.memory.pieces, (name, size)])
-            )
-        place = f"TEAM_BYTES * (threadIdx.x / 32) + {start}" if self.team.kind == "warp" else str(start)
-        self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {place}, {count});"
-        return name
-
-    def allocate_if_room(self, name: str, c_type: str, count: int) -> str:
-        """Return the name of a new array of the block in shared memory; nothing if there is no room."""
-        used = self.memory.used
-        start = self.memory.take(name, C_BYTES[c_type] * count) if self.team.kind in ("block", "grid") else None
-        if start is None or self.memory.used > self.memory.limit * 3 // 4:
-            self.memory.used = used
-            return ""
-        name = self.names.unique(name)
-        self.shared_types[name] = c_type
-        self.shared_arrays[name] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {name}, {start}, {count});"
-        return name
+        """Return the name of a new array in shared memory, also for a grid; raises RefusalError as `allocate` does."""
+        if (array := self.arrays.local(name, c_type, count)) is None:
+            raise RefusalError(self.arrays.too_small(name, c_type, count))
+        return array
 
     def block_copy(self, array: str, start: str, count: int) -> str | None:
         """Return the block's own copy of what a grid shares, made before the open group; None without room."""
         assert self.group is not None
-        copy = self.copies.get((array, start))
-        if copy is None:
-            c_type = self.shared_types[array]
-            begin = self.memory.take(array, C_BYTES[c_type] * count)
-            if begin is None:
-                return None
-            copy = self.copies[array, start] = self.names.unique(f"{array}_here")
-            self.shared_types[copy] = c_type
-            self.shared_arrays[copy] = f"GPUSCAN_DYNAMIC_SHARED_AT({c_type}, {copy}, {begin}, {count});"
-        self.group.copies[copy] = f"gs::copy_from_l2<{count}, {self.team.block}>({plus(array, start)}, {copy});"
+        if (found := self.arrays.block_copy(array, start, count)) is None:
+            return None
+        copy, statement = found
+        self.group.copies[copy] = statement
         return copy
 
     def like(self, key: Hashable, variable: Variable, dtype: str) -> Variable:
@@ -504,16 +472,3 @@ class Writer:
                 text = times(text, size)
             strides.append(text if shape[axis] != 1 else "0")
         return InDeviceMemory(array, plus(row, lane), tuple(strides), shape, key)
-
-
-MOST_TERMS_UNROLLED = 8
-"""Terms up to which sums are unrolled that are not written out: enough loads are under way at once."""
-
-MOST_UNDER_WAY = 128
-"""Terms of all of a thread's sums up to which they are unrolled: each may hold a register while it is loaded."""
-
-MOST_OWN = 64
-"""32-bit registers of a value up to which a thread of a larger team keeps its elements there."""
-
-C_BYTES = {c_type: np.dtype(dtype).itemsize for dtype, c_type in C_TYPES.items()} | {STATE_TYPE: 16}
-"""Size of an element, by its C type."""

@@ -1,11 +1,11 @@
-"""Where a step writes of what is kept of every few steps, or of the first ones."""
+"""Parts of a history, as every tenth row or the first few: which steps write a row, and which row that is."""
 
 from __future__ import annotations
 
 from gpuscan.loop import Result
 
 
-def part_of(result: Result, step: str) -> tuple[str, str]:
+def row_of_part(result: Result, step: str) -> tuple[str, str]:
     """Return the row of a ``part`` of a history that step `step` fills, and the ``if`` for the steps that fill one."""
     since = f"({step} - {result.first})" if result.first else step
     conditions = [f"{step} >= {result.first}"] if result.first else []
