@@ -395,7 +395,7 @@ def loop_writer(
         if node is by_hand:
             write_loop(w, node)
             return
-        runner = LoopRunner(node, device, {v for v in node.inputs if w.is_host(v)})
+        runner = LoopRunner(node, device, {v for v in node.inputs if v.ndim == 0 and w.is_host(v)})
         runners.append(runner)
         results = w.fresh("r")
         w.line(f"{results} = {w.bind(runner, 'run_loop')}({', '.join(w.values(node.inputs))})")

@@ -41,6 +41,7 @@ class Writer:
         self.indent = 1
         self._expressions: dict[Variable, str] = {}
         self._depth: dict[Variable, int] = {}
+        self._brought: set[Variable] = set()  # vectors on the host, as arrays where the node needs them
         self._counter = 0
 
     # ---- names and lines ----
@@ -106,9 +107,25 @@ class Writer:
     def array(self, variable: Variable) -> str:
         """Return the expression of a value that must be an array: a scalar from the host is made one."""
         text = self.value(variable)
-        if self.is_host(variable) and self.arrays is not NUMPY:
+        if self.is_host(variable) and variable not in self._brought and self.arrays is not NUMPY:
             return f"{self.function('asarray')}({text})"
         return text
+
+    @contextmanager
+    def vectors_brought(self, node: Apply) -> Iterator[None]:
+        """Have vectors on the host that `node` reads elsewhere as arrays there, inside the ``with``.
+
+        An array module takes NumPy's scalars as operands, but none of its arrays.
+        """
+        texts: dict[Variable, str] = {}
+        if self.arrays is not NUMPY and not all(map(self.is_host, node.outputs)):
+            texts = {v: self.value(v) for v in node.inputs if v.ndim and self.is_host(v)}
+        for v in texts:
+            self._expressions[v] = self.array(v)
+            self._brought.add(v)
+        yield
+        self._expressions.update(texts)
+        self._brought.difference_update(texts)
 
     def element(self, node: Apply, text: str) -> str:
         """Return `text`; for a result of rank 0 the scalar in it, as a view would keep an argument's memory alive."""
@@ -160,7 +177,8 @@ class Writer:
         uses = Counter(v for node in nodes for v in node.inputs)
         uses.update(outputs)
         for node in nodes:
-            write_node(self, node, uses)
+            with self.vectors_brought(node):
+                write_node(self, node, uses)
 
 
 def free_early(lines: Sequence[str]) -> Iterator[str]:

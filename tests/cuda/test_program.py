@@ -105,6 +105,26 @@ def test_shapes_scalars_and_whole_array_operations() -> None:
     check([x, k], outputs, normal(3, 4), 1)
 
 
+def test_vectors_of_numbers_from_the_host() -> None:
+    x, n = gt.matrix("x"), gt.lscalar("n")
+    sizes = gt.stack([n, x.shape[1]])
+    wide = gt.broadcast_to(sizes, (3, 2))
+    whole = [sizes * x[0, :2], gt.where(sizes > 2, x[1, :2], 0), x[:, sizes - 2], wide + x[:, :2], sizes, sizes[0]]
+    written = [gt.set_subtensor(x[0, :2], sizes), gt.inc_subtensor(x[1, sizes - 2], 1), (sizes * 0.5) @ x[:2]]
+    check([x, n], whole + written, normal(3, 3), 2)
+    chosen = gs.ifelse(n > 1, sizes * x[0, :2], sizes + x[1, :2])
+    check([x, n], [chosen, gt.random.normal(sizes, 1.0, rng=gt.random.default_rng(3))], normal(3, 3), 2)
+
+
+@pytest.mark.parametrize("team", ["thread", "host"])
+def test_a_loop_that_reads_a_vector_of_numbers_from_the_host(team: str) -> None:
+    x, n = gt.matrix("x"), gt.lscalar("n")
+    sizes = gt.stack([n, x.shape[0]])
+    (s, h), _ = gs.scan(lambda s, h, k: (s + k[0], h * 0.5 + k), None, [sizes, x[0]], [sizes], n_steps=9)
+    with gs.config.change_flags(strategy=team):
+        assert check([x, n], [s, h], normal(4, 2), 3).plans[0].team == team
+
+
 def test_branches_calls_and_guards() -> None:
     x, n = gt.matrix("x"), gt.lscalar("n")
     scaled = gs.OpFromGraph([x, n], [x[n] * n, x.sum() + n], inline=False)
