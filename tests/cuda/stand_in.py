@@ -1,6 +1,7 @@
 """A stand-in for a GPU's arrays: NumPy's, which refuse what CuPy's refuse, so that host and device are not mixed up.
 
-CuPy's arrays do not become NumPy arrays by themselves; CuPy's functions take no NumPy arrays, but NumPy scalars.
+CuPy's arrays do not become NumPy arrays by themselves; CuPy's functions take no NumPy arrays, and its ufuncs alone take
+NumPy scalars.
 """
 
 from __future__ import annotations
@@ -211,6 +212,25 @@ def copied(value: Any, *dtype: Any) -> Any:
     return DeviceArray(np.array(value, *dtype))
 
 
+OF_ARRAYS = frozenset(
+    {"all", "any", "argsort", "broadcast_to", "cholesky", "concatenate", "cumprod", "cumsum", "diagonal", "flatnonzero"}
+    | {"matmul", "repeat", "searchsorted", "solve_triangular", "sort", "stack"}
+)
+"""Functions of CuPy's that check that what they are given is in device memory, or read fields that only arrays have."""
+
+
+def of_arrays(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that refuses numbers in the place of its first operand, or of those that it joins."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for value in flat(args[:1]):
+            if not isinstance(value, DeviceArray):
+                raise TypeError(f"{name}: must be a cupy.ndarray object, not {type(value)}")
+        return function(*args, **kwargs)
+
+    return call
+
+
 class Arrays:
     """CuPy's functions, in place of an `ArrayModule`."""
 
@@ -227,7 +247,8 @@ class Arrays:
             return lambda value, *dtype: value if isinstance(value, DeviceArray) else copied(value, *dtype)
         if name == "add_at":
             return lambda array, index, value: in_place(partial(np.add.at, *unwrap((array, index, value))))
-        return on_device(NUMPY.lookup(name))
+        function = on_device(NUMPY.lookup(name))
+        return of_arrays(name, function) if name in OF_ARRAYS or name.startswith("linalg.") else function
 
 
 class StandInFence:
