@@ -135,10 +135,22 @@ def _as_cupy(cupy: Any, x: Any) -> Any:
     return cupy.from_dlpack(x) if hasattr(x, "__dlpack__") and _on_cuda(x) else cupy.asarray(x)
 
 
-def _add_at(array: Any, index: Any, value: Any) -> None:
-    import cupyx
+ATOMIC = frozenset({"int32", "int64", "uint32", "uint64", "float16", "float32", "float64"})
+"""Dtypes of the arrays that CuPy adds to at positions, of which some may be the same."""
 
-    cupyx.scatter_add(array, index, value)
+
+def _add_at(array: Any, index: Any, value: Any) -> None:
+    """Add `value` to the elements at `index`, once for each time that an element is there."""
+    add_at = require_cupy().add.at
+    if array.dtype.name in ATOMIC:
+        add_at(array, index, value)
+    elif array.dtype.kind == "c":
+        add_at(array.real, index, value.real)
+        add_at(array.imag, index, value.imag)
+    else:  # in wider integers, which wrap around to the same
+        wide = array.astype("int64")
+        add_at(wide, index, value.astype("int64"))
+        array[...] = wide.astype(array.dtype)
 
 
 def _checked(name: str) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -238,8 +239,51 @@ def test_empty(cupy):
     assert (result.values.shape, result.values.dtype) == ((2, 3), np.int32)
 
 
+DTYPES = ("bool", "int8", "uint8", "int16", "int64", "uint64", "float16", "float32", "complex64", "complex128")
+
+
+def adding(dtype):
+    """Arrays, an index that has a row twice, and what is added there."""
+    rng = np.random.default_rng(3)
+    array, value = (np.asarray(rng.normal(size=(3, 2)) * 90).astype(dtype) for _ in range(2))
+    if np.dtype(dtype).kind == "c":
+        value = value * value.dtype.type(1 + 2j)
+    return array, (np.array([1, 0, 1]),), value
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_adding_at_positions_asks_for_what_atomic_instructions_do(monkeypatch, dtype):
+    def add_at(array, index, value):
+        """What CuPy 14 refuses, `cupy._core._routines_indexing._scatter_op_single` refuses."""
+        if array.dtype.type not in (
+            *(np.int32, np.int64, np.uint32, np.uint64, np.intc, np.uintc, np.longlong, np.ulonglong),
+            *(np.float16, np.float32, np.float64),
+        ):
+            raise TypeError(f"cupy.add.at only supports int32 and others, not {array.dtype}")
+        np.add.at(array, index, value)
+
+    fake = SimpleNamespace(add=SimpleNamespace(at=add_at))
+    monkeypatch.setattr(arrays, "require_cupy", lambda: fake)
+    found, index, value = adding(dtype)
+    expected = found.copy()
+    np.add.at(expected, index, value)
+    arrays.CUPY.lookup("add_at")(found, index, value)
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
 @pytest.mark.cuda
 class TestOnGpu:
+    @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_adding_at_positions(self, dtype):
+        cupy = pytest.importorskip("cupy")
+        host, index, value = adding(dtype)
+        found = cupy.asarray(host)
+        np.add.at(host, index, value)
+        arrays.CUPY.lookup("add_at")(found, tuple(map(cupy.asarray, index)), cupy.asarray(value))
+        np.testing.assert_allclose(found.get(), host, rtol=1e-2 if dtype == "float16" else 1e-6, strict=True)
+
     VALUES = (
         np.float64(2.5),
         np.arange(24.0).reshape(2, 3, 4),
