@@ -221,6 +221,10 @@ class CapturedLoop:
                 to, of = result.places(start, count, steps)
                 output[to] = self._kept[result.record][of]
 
+    def wait(self) -> None:
+        """Have what is started from here on wait for all runs."""
+        self._fence.wait()
+
     @property
     def nbytes(self) -> int:
         """Bytes of the buffers."""
@@ -297,14 +301,21 @@ class Recorder:
     def _find(self, loop: Loop, steps: int) -> CapturedLoop | None:
         """Return what is recorded of `loop`, in chunks that suit the number of steps."""
         if loop is not self._loop:
-            self._loop, self._refused, self._captured = loop, refuse_recording(loop, self.device.gpu), None
+            self._let_go()
+            self._loop, self._refused = loop, refuse_recording(loop, self.device.gpu)
         if self._refused is not None:
             return None
         chunk = chunk_steps(loop, steps)
         if chunk and (self._captured is None or chunk >= 4 * self._captured.chunk):
-            self._captured = None  # first, for its memory
+            self._let_go()  # first, for its memory
             self._captured = CapturedLoop(loop, self.device, chunk, self._writer())
         return self._captured if self._captured is not None and steps >= self._captured.chunk else None
+
+    def _let_go(self) -> None:
+        """Give the recording's memory back: to this stream, while on another one it may still be replayed."""
+        if self._captured is not None:
+            self._captured.wait()
+            self._captured = None
 
     def explain(self, loop: Loop) -> str:
         """Return a line that says whether steps are recorded."""
