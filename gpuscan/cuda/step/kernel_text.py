@@ -28,7 +28,7 @@ from gpuscan.cuda.step.frame import Frame
 from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
-from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
+from gpuscan.cuda.step.memory import ALIGNMENT, DECLARED_BYTES, REDUCTION_BYTES, Region
 from gpuscan.cuda.step.operands import busy_registers
 from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.parts import part_of
@@ -95,6 +95,7 @@ class _StepText:
         self.given = Parameters(names, plan.lanes)
         reserved = REDUCTION_BYTES if self.team.kind in ("block", "grid") else 0
         teams = self.team.per_block if self.team.kind == "warp" else 1
+        shared_bytes -= DECLARED_BYTES if plan.totals else 0  # where the last block is told apart
         self.memory = Region(shared_bytes // teams // ALIGNMENT * ALIGNMENT, reserved)
         self.w = Writer(
             self.team,
