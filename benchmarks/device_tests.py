@@ -128,7 +128,7 @@ def _outcomes(text: str) -> dict[str, str]:
 
 def _told(text: str, most: int) -> str:
     """Return what pytest says of failures, or how it ends."""
-    return text.partition("= FAILURES =")[2] or text[-most:]
+    return text.partition("= FAILURES =")[2][: 2 * TAIL] or text[-most:]
 
 
 def _counted(outcomes: Mapping[str, str], selected: int) -> Record:

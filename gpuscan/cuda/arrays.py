@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gpuscan.cuda import recording
 from gpuscan.cuda.launch import require_cupy
 from gpuscan.host import ArrayModule
-from gpuscan.host.special import log1mexp
+from gpuscan.host.special import float_floor_div, float_mod, log1mexp
 
 # https://dmlc.github.io/dlpack/latest/c_api.html: kDLCUDA and kDLCUDAManaged.
 _DLPACK_CUDA = (2, 13)
@@ -204,6 +204,8 @@ CUPY = ArrayModule(
         "s_": np.s_,
         "abs": abs,
         "log1mexp": log1mexp,
+        "float_mod": float_mod,
+        "float_floor_div": float_floor_div,
         "solve_triangular": _solve_triangular,
         "linalg.solve": _solve,
         **{f"linalg.{name}": _checked(name) for name in ("inv", "cholesky", "eigh", "svd", "qr")},

@@ -18,7 +18,7 @@ from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.guards import Assert, Print, SpecifyShape, checked, of_shape, printed
 from gpuscan.tensor.indexing import SLOT, At, Gather, Index, New, Pattern, Range, WriteIndex, with_slots
-from gpuscan.tensor.pointwise import Cast, Pointwise
+from gpuscan.tensor.pointwise import Cast, Pointwise, kind
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.random.draw import Draw
 from gpuscan.tensor.reduction import Reduce, SumTo
@@ -85,6 +85,8 @@ def _pointwise(w: Writer, op: Pointwise | Cast, node: Apply) -> str:
     if op.row in BY_SCIPY and (output.dtype == "float16" or any(v.dtype != output.dtype for v in node.inputs)):
         convert = f"{_scalar_type(w, output)}({{0}})" if is_scalar else f"({{0}}).astype({output.dtype!r})"
         return convert.format(op.spec.numpy)
+    if op.row in ("mod", "floor_div") and w.arrays is not NUMPY and not is_scalar and kind(output.dtype) == "f":
+        return f"float_{op.row}({{0}}, {{1}})"
     return op.spec.numpy
 
 

@@ -159,6 +159,8 @@ class DeviceArray:
         return (DeviceArray(row) for row in self.array)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if (division := {np.floor_divide: floor_divided, np.remainder: remaining}.get(ufunc)) is not None:
+            return on_device(division)(*inputs)
         return on_device(getattr(ufunc, method))(*inputs, **kwargs)
 
 
@@ -194,11 +196,26 @@ def on_device(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name in (
-    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"),
-    *("radd", "rsub", "rmul", "rtruediv", "rpow", "rfloordiv", "rmod", "rand", "ror", "rxor"),
+    *("add", "sub", "mul", "truediv", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"),
+    *("radd", "rsub", "rmul", "rtruediv", "rpow", "rand", "ror", "rxor"),
     *("lt", "le", "gt", "ge", "eq", "ne", "neg", "abs", "invert"),
 ):
     setattr(DeviceArray, f"__{_name}__", _operator(f"__{_name}__"))
+
+
+def floor_divided(a: Any, b: Any) -> Any:
+    """Return what CuPy has for ``//``: of floats it does not look at what the division leaves."""
+    return a // b if np.result_type(a, b).kind != "f" else np.floor(a / b)
+
+
+def remaining(a: Any, b: Any) -> Any:
+    """Return what CuPy has for ``%``."""
+    return a % b if np.result_type(a, b).kind != "f" else a - floor_divided(a, b) * b
+
+
+for _name, _division in (("floordiv", floor_divided), ("mod", remaining)):
+    setattr(DeviceArray, f"__{_name}__", lambda self, other, f=_division: on_device(f)(self, other))
+    setattr(DeviceArray, f"__r{_name}__", lambda self, other, f=_division: on_device(f)(other, self))
 
 
 def copied(value: Any, *dtype: Any) -> Any:
