@@ -182,12 +182,14 @@ def _solve(a: Any, b: Any) -> Any:
 
 
 def _solve_triangular(a: Any, b: Any, lower: bool, trans: int, unit_diagonal: bool) -> Any:
-    import cupyx.scipy.linalg
-
     # cuBLAS divides by a 0 on the diagonal without a word.
     if not unit_diagonal and not bool(require_cupy().diagonal(a, 0, -2, -1).all()):
         raise np.linalg.LinAlgError("Singular matrix: there is a 0 on the diagonal of the triangle")
     a, b = _one_stack(a, b)
+    if not b.size:  # it takes a stack of no matrices for a single one
+        return b.astype(b.dtype)
+    import cupyx.scipy.linalg
+
     return cupyx.scipy.linalg.solve_triangular(a, b, trans, lower, unit_diagonal)
 
 

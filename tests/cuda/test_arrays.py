@@ -272,6 +272,14 @@ def test_adding_at_positions_asks_for_what_atomic_instructions_do(monkeypatch, d
     np.testing.assert_array_equal(found, expected, strict=True)
 
 
+@pytest.mark.parametrize("stack", [(), (0,), (2, 0)])
+def test_triangular_systems_without_elements_are_not_cupys(monkeypatch, stack):
+    monkeypatch.setattr(arrays, "require_cupy", lambda: np)
+    size = 3 if stack else 0
+    found = arrays.CUPY.lookup("solve_triangular")(np.ones((size, size)), np.zeros((*stack, size, 2)), True, 0, False)
+    assert found.shape == (*stack, size, 2)
+
+
 @pytest.mark.cuda
 class TestOnGpu:
     @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
