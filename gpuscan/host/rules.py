@@ -87,6 +87,10 @@ def _pointwise(w: Writer, op: Pointwise | Cast, node: Apply) -> str:
         return convert.format(op.spec.numpy)
     if op.row in ("mod", "floor_div") and w.arrays is not NUMPY and not is_scalar and kind(output.dtype) == "f":
         return f"float_{op.row}({{0}}, {{1}})"
+    if op.row.startswith("logical_") and w.arrays is not NUMPY:
+        # CuPy has none of these for complex numbers.
+        operands = [f"({{{i}}} != 0)" if kind(v.dtype) == "c" else f"{{{i}}}" for i, v in enumerate(node.inputs)]
+        return op.spec.numpy.format(*operands)
     return op.spec.numpy
 
 

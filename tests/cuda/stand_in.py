@@ -248,6 +248,17 @@ def of_arrays(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def of_real(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that refuses complex numbers."""
+
+    def call(*args: Any) -> Any:
+        if any(np.result_type(unwrap(v)).kind == "c" for v in args):
+            raise TypeError(f"Wrong type of arguments for cupy_{name}")
+        return function(*args)
+
+    return call
+
+
 class Arrays:
     """CuPy's functions, in place of an `ArrayModule`."""
 
@@ -265,6 +276,8 @@ class Arrays:
         if name == "add_at":
             return lambda array, index, value: in_place(partial(np.add.at, *unwrap((array, index, value))))
         function = on_device(NUMPY.lookup(name))
+        if name.startswith("logical_"):
+            return of_real(name, function)
         return of_arrays(name, function) if name in OF_ARRAYS or name.startswith("linalg.") else function
 
 

@@ -1,5 +1,7 @@
 """Arrays into device memory and back; without a GPU on a fake CuPy that notes what it is asked for."""
 
+import itertools
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,6 +13,11 @@ import pytest
 
 from gpuscan.cuda import arrays
 from gpuscan.cuda.arrays import device_scope, empty, is_device_array, to_device, to_host
+from gpuscan.errors import DtypeError
+from gpuscan.graph import DTYPES as DTYPES_OF_GRAPHS
+from gpuscan.graph import TensorType, Variable
+from gpuscan.host.rules import BY_SCIPY
+from gpuscan.tensor.pointwise import POINTWISE, Pointwise
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -278,6 +285,42 @@ def test_triangular_systems_without_elements_are_not_cupys(monkeypatch, stack):
     size = 3 if stack else 0
     found = arrays.CUPY.lookup("solve_triangular")(np.ones((size, size)), np.zeros((*stack, size, 2)), True, 0, False)
     assert found.shape == (*stack, size, 2)
+
+
+OPERATORS = {
+    **{"+": "add", "-": "subtract", "*": "multiply", "/": "true_divide", "//": "floor_divide", "%": "remainder"},
+    **{"**": "power", "==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal", ">": "greater"},
+    **{">=": "greater_equal", "&": "bitwise_and", "|": "bitwise_or", "^": "bitwise_xor"},
+}
+
+
+def ufunc_of(row):
+    """CuPy's ufunc for a row of the pointwise table, None for what is said in more words."""
+    cupy = pytest.importorskip("cupy", reason="CuPy is in the extra `nvrtc`")
+    text = POINTWISE[row].numpy
+    if operator := re.fullmatch(r"\{0\} (\S+) \{1\}", text):
+        return getattr(cupy, OPERATORS[operator[1]])
+    name = re.fullmatch(r"(\w+)\(\{0\}(, \{1\}(, \{2\})?)?\)", text)
+    found = cupy.negative if text == "-{0}" else cupy.absolute if row == "abs" else None
+    return arrays.CUPY.lookup(name[1]) if found is None and name else found
+
+
+@pytest.mark.parametrize("row", POINTWISE)
+def test_ufuncs_have_a_loop_for_each_dtype(row):
+    """CuPy takes the first loop that the operands fit: its result is of the dtype that a graph expects."""
+    if not hasattr(ufunc := ufunc_of(row), "types"):
+        return
+    loops = [loop.split("->") for loop in ufunc.types]
+    for dtypes in itertools.product(DTYPES_OF_GRAPHS, repeat=POINTWISE[row].arity):
+        if row.startswith("logical_") and any(d.startswith("complex") for d in dtypes):
+            continue  # compared with 0 first
+        try:
+            (expected,) = Pointwise(row).infer([Variable(TensorType(d, (None,))) for d in dtypes])
+        except DtypeError:
+            continue
+        fits = (out for given, out in loops if all(map(np.can_cast, dtypes, given)))
+        found = next((np.dtype(out).name for out in fits), None)
+        assert found == expected.dtype or (found and row in BY_SCIPY), f"{dtypes}: {found}, not {expected.dtype}"
 
 
 @pytest.mark.cuda
