@@ -27,7 +27,10 @@ BROKEN = re.compile(
 )
 """Errors after which a process cannot use its GPU any more (CUDA Runtime API, "cudaError_t")."""
 LEAST_ALONE = 10.0  # seconds for a test by itself
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
+# What the libraries there announce for their next versions is no failure, though tests take every warning for one.
+ANNOUNCED = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
+WARNINGS = tuple(option for kind in ANNOUNCED for option in ("-W", f"default::{kind}"))
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *WARNINGS)
 TAIL = 6000
 
 
