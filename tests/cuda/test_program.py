@@ -125,6 +125,22 @@ def test_a_loop_that_reads_a_vector_of_numbers_from_the_host(team: str) -> None:
         assert check([x, n], [s, h], normal(4, 2), 3).plans[0].team == team
 
 
+@pytest.mark.parametrize("steps", [1, 3, 12])
+def test_steps_that_compute_with_numbers_on_the_host(steps: int) -> None:
+    """Sizes, constants and numbers given to the loop: in stacks, as states, and where an array is asked for."""
+    x, a = gt.matrix("x"), gt.scalar("a")
+
+    def step(row: Any, s: Any, t: Any, a: Any) -> Any:
+        size = gt.cast(row.shape[0], "float64")
+        joined = gt.concatenate([s.dimshuffle("x"), t[:1], (a * size).dimshuffle("x")]) + row
+        return size, joined, gt.sort((size + a).dimshuffle("x")), gt.constant(2.0)
+
+    (s, t, found, twos), _ = gs.scan(step, x, [a, x[0], None, None], [a])
+    with gs.config.change_flags(strategy="host"):
+        f = check([x, a], [s, t, found, twos, s[-1], twos[-2:]], normal(steps, 3), 0.5)
+    assert ("replayed as one CUDA graph" in str(f.explain("str"))) == (steps == 12)
+
+
 def test_branches_calls_and_guards() -> None:
     x, n = gt.matrix("x"), gt.lscalar("n")
     scaled = gs.OpFromGraph([x, n], [x[n] * n, x.sum() + n], inline=False)
