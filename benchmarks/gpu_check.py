@@ -34,7 +34,7 @@ PARTS = ("tests", "workloads", "micro", "sanitizer")
 PEERS = ("cupy", "jax", "torch")
 RESERVED = {"tests": 0.0, "workloads": 60.0, "micro": 25.0, "sanitizer": 0.0}
 """Seconds that each part leaves for those after it."""
-MOST = {"tests": 0.35, "micro": 0.15, "sanitizer": 0.2}
+MOST = {"tests": 0.45, "micro": 0.15, "sanitizer": 0.2}
 """Of the whole budget, what a part may take at most; workloads take the rest."""
 ROW_LIMIT = 25.0  # seconds of gpuscan's part of a row, and of one peer's
 ROW_LEAST = 4.0
@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=520, help="seconds; what does not fit is shortened or left out")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="numbers or names of workloads")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to run")
-    processes = max(min((os.cpu_count() or 2) // 2, 6), 1)
+    processes = max(min((os.cpu_count() or 2) - 2, 12), 1)
     parser.add_argument("--processes", type=int, default=processes, help="that the tests are dealt out to")
     parser.add_argument("--skip-peers", action="store_true", help="measure gpuscan alone")
     parser.add_argument("--scale", type=int, default=1, help="divide the numbers of steps (or lanes) by this")

@@ -113,6 +113,8 @@ def print_tests(record: Record) -> None:
     print(f"\ntests marked cuda: {what}, of {record['selected']} selected{end}")
     for name in record["failures"]:
         print(f"  {name}")
+    if record.get("alone"):
+        print(f"  run again, each alone, as an error spoils a process's GPU: {len(record['alone'])}")
     lines = record["output"].splitlines()
     said = Counter(line for line in lines if line.startswith("E  ")).most_common(COMMON_ERRORS)
     for line, times in said:

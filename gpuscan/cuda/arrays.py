@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gpuscan.cuda import recording
 from gpuscan.cuda.launch import require_cupy
 from gpuscan.host import ArrayModule
-from gpuscan.host.special import log1mexp
+from gpuscan.host.special import float_floor_div, float_mod, log1mexp
 
 # https://dmlc.github.io/dlpack/latest/c_api.html: kDLCUDA and kDLCUDAManaged.
 _DLPACK_CUDA = (2, 13)
@@ -135,10 +135,22 @@ def _as_cupy(cupy: Any, x: Any) -> Any:
     return cupy.from_dlpack(x) if hasattr(x, "__dlpack__") and _on_cuda(x) else cupy.asarray(x)
 
 
-def _add_at(array: Any, index: Any, value: Any) -> None:
-    import cupyx
+ATOMIC = frozenset({"int32", "int64", "uint32", "uint64", "float16", "float32", "float64"})
+"""Dtypes of the arrays that CuPy adds to at positions, of which some may be the same."""
 
-    cupyx.scatter_add(array, index, value)
+
+def _add_at(array: Any, index: Any, value: Any) -> None:
+    """Add `value` to the elements at `index`, once for each time that an element is there."""
+    add_at = require_cupy().add.at
+    if array.dtype.name in ATOMIC:
+        add_at(array, index, value)
+    elif array.dtype.kind == "c":
+        add_at(array.real, index, value.real)
+        add_at(array.imag, index, value.imag)
+    else:  # in wider integers, which wrap around to the same
+        wide = array.astype("int64")
+        add_at(wide, index, value.astype("int64"))
+        array[...] = wide.astype(array.dtype)
 
 
 def _checked(name: str) -> Callable[..., Any]:
@@ -170,12 +182,14 @@ def _solve(a: Any, b: Any) -> Any:
 
 
 def _solve_triangular(a: Any, b: Any, lower: bool, trans: int, unit_diagonal: bool) -> Any:
-    import cupyx.scipy.linalg
-
     # cuBLAS divides by a 0 on the diagonal without a word.
     if not unit_diagonal and not bool(require_cupy().diagonal(a, 0, -2, -1).all()):
         raise np.linalg.LinAlgError("Singular matrix: there is a 0 on the diagonal of the triangle")
     a, b = _one_stack(a, b)
+    if not b.size:  # it takes a stack of no matrices for a single one
+        return b.astype(b.dtype)
+    import cupyx.scipy.linalg
+
     return cupyx.scipy.linalg.solve_triangular(a, b, trans, lower, unit_diagonal)
 
 
@@ -192,6 +206,8 @@ CUPY = ArrayModule(
         "s_": np.s_,
         "abs": abs,
         "log1mexp": log1mexp,
+        "float_mod": float_mod,
+        "float_floor_div": float_floor_div,
         "solve_triangular": _solve_triangular,
         "linalg.solve": _solve,
         **{f"linalg.{name}": _checked(name) for name in ("inv", "cholesky", "eigh", "svd", "qr")},

@@ -18,11 +18,11 @@ from gpuscan.control import GraphCall
 from gpuscan.cuda.device import Device
 from gpuscan.cuda.gpu import GPU
 from gpuscan.cuda.plan import row_of
-from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.strategies import choose
 from gpuscan.graph import Apply, Graph, Op, Variable, sorted_nodes
 from gpuscan.host import write_function
 from gpuscan.host.checks import BoundLoops
+from gpuscan.host.residence import host_values
 from gpuscan.host.sizes import has_computed_size
 from gpuscan.host.writer import ScanWriter
 from gpuscan.loop import Loop, Result, Scan
@@ -137,6 +137,7 @@ class CapturedLoop:
         self.chunk = chunk
         self._step = _write_step(loop, device, write_scan)
         self._names = list(loop.values)
+        self._as_array = device.arrays.lookup("asarray")
         self._fence = device.fence()
         self._replay: Callable[[], None] | None = None
         kept = {r.record: loop.value_of(r.record) for r in loop.results if r.is_kept}
@@ -204,7 +205,9 @@ class CapturedLoop:
                 for offset in s.reads
             ]
             lags = [past[s.name][lag - 1] for s in loop.states for lag in s.reads]
-            values = dict(zip(self._names, self._step(*rows, *lags, *fixed), strict=True))
+            # Some may be numbers on the host, which steps do not expect.
+            computed = map(self._as_array, self._step(*rows, *lags, *fixed))
+            values = dict(zip(self._names, computed, strict=True))
             for name, place in self._kept.items():
                 place[i] = values[name]
             for name, older in past.items():
@@ -221,6 +224,10 @@ class CapturedLoop:
                 to, of = result.places(start, count, steps)
                 output[to] = self._kept[result.record][of]
 
+    def wait(self) -> None:
+        """Have what is started from here on wait for all runs."""
+        self._fence.wait()
+
     @property
     def nbytes(self) -> int:
         """Bytes of the buffers."""
@@ -235,7 +242,7 @@ def _sizes(variable: Variable, start: int = 0) -> tuple[int, ...]:
 def _write_step(loop: Loop, device: Device, write_scan: ScanWriter) -> Callable[..., list[Any]]:
     """Return one step as a function of what it reads: all of it in device memory, so that a graph reads it anew."""
     graph = Graph(loop.reads, loop.outputs)
-    return write_function(graph, device.arrays, write_scan, host_values(graph, ())).run
+    return write_function(graph, device.arrays, write_scan, host_values(graph.nodes, ())).run
 
 
 @final
@@ -297,14 +304,21 @@ class Recorder:
     def _find(self, loop: Loop, steps: int) -> CapturedLoop | None:
         """Return what is recorded of `loop`, in chunks that suit the number of steps."""
         if loop is not self._loop:
-            self._loop, self._refused, self._captured = loop, refuse_recording(loop, self.device.gpu), None
+            self._let_go()
+            self._loop, self._refused = loop, refuse_recording(loop, self.device.gpu)
         if self._refused is not None:
             return None
         chunk = chunk_steps(loop, steps)
         if chunk and (self._captured is None or chunk >= 4 * self._captured.chunk):
-            self._captured = None  # first, for its memory
+            self._let_go()  # first, for its memory
             self._captured = CapturedLoop(loop, self.device, chunk, self._writer())
         return self._captured if self._captured is not None and steps >= self._captured.chunk else None
+
+    def _let_go(self) -> None:
+        """Give the recording's memory back: to this stream, while on another one it may still be replayed."""
+        if self._captured is not None:
+            self._captured.wait()
+            self._captured = None
 
     def explain(self, loop: Loop) -> str:
         """Return a line that says whether steps are recorded."""

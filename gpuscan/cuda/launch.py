@@ -297,6 +297,9 @@ def check_array(parameter: Parameter, value: Any, device: int) -> None:
 
 # ---- Loading and launching.
 
+GIVEN_SHARED_BYTES = 48 * 1024
+"""Shared memory that a block of any kernel may have, in all."""
+
 
 def load(
     kernel: Kernel, *, cooperative: bool = False, device: int | None = None, contract: bool = True
@@ -364,8 +367,10 @@ class LoadedKernel:
         self.device = device
         self.cooperative = cooperative
         self._function = function
-        # 48 KB less what the text declares; more must be asked for.
-        self._dynamic_limit: int = function.max_dynamic_shared_size_bytes
+        # A block has 48 KB with what the text declares, whatever the driver says of the rest; more must be asked for.
+        self._dynamic_limit: int = min(
+            function.max_dynamic_shared_size_bytes, GIVEN_SHARED_BYTES - function.shared_size_bytes
+        )
         self._resident: dict[tuple[int, int], int] = {}
 
     def __call__(self, grid: Dim3, block: Dim3, shared_bytes: int, arguments: Sequence[Any]) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 
 from gpuscan.cuda.device import open_device
 from gpuscan.cuda.plan import KernelPlan
-from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.runner import LoopRunner, loop_writer
 from gpuscan.graph import Graph
 from gpuscan.host import LoopProfile, write_function
+from gpuscan.host.residence import host_values
 
 
 @final
@@ -39,7 +39,7 @@ class CudaProgram:
         scalars = [v for v, host in zip(graph.parameters, self._host, strict=True) if host]
         with self._device.active():  # constants are put on the device here
             self.function = write_function(
-                graph, self._device.arrays, loop_writer(self._device, self._runners), host_values(graph, scalars)
+                graph, self._device.arrays, loop_writer(self._device, self._runners), host_values(graph.nodes, scalars)
             )
 
     def __call__(self, arguments: Sequence[Any]) -> list[Any]:

@@ -114,7 +114,10 @@ class StreamFence:
 
 def matmul(a: Any, b: Any) -> Any:
     """Return ``a @ b``."""
-    if not is_recording() or str(a.dtype) not in blas.DTYPES or not (a.size and b.size):
+    if str(a.dtype) not in blas.DTYPES or not (a.size and b.size):
+        return a @ b
+    if not is_recording():
+        _blas(require_cupy())  # cuBLAS may refuse to make a handle while a stream is captured
         return a @ b
     rows = a[None] if a.ndim == 1 else a
     columns = b[:, None] if b.ndim == 1 else b

@@ -33,7 +33,6 @@ from gpuscan.cuda.memory import memory_error, result_shape
 from gpuscan.cuda.plan import KernelPlan
 from gpuscan.cuda.prefix import LEAST_STEPS
 from gpuscan.cuda.reports import read_report, report_error
-from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.step.writer import RefusalError
 from gpuscan.cuda.strategies import choices, write_kernel
 from gpuscan.errors import DeviceMemoryError, KernelError
@@ -41,6 +40,7 @@ from gpuscan.graph import Apply, Graph, Shape, Variable
 from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
 from gpuscan.host.loops import write_loop
+from gpuscan.host.residence import host_values
 from gpuscan.host.sizes import sizing_values
 from gpuscan.host.writer import ScanWriter
 from gpuscan.loop import Loop, Result, bind_loop, open_loop
@@ -367,7 +367,7 @@ class LoopRunner:
         graph = Graph(variables, node.outputs)
         scalars = [v for v, host in zip(variables, self.on_host, strict=True) if host]
         write = loop_writer(self.device, self.inner, by_hand=node)
-        self._host = write_function(graph, self.device.arrays, write, host_values(graph, scalars)).run
+        self._host = write_function(graph, self.device.arrays, write, host_values(graph.nodes, scalars)).run
         return self._host
 
 
@@ -395,7 +395,7 @@ def loop_writer(
         if node is by_hand:
             write_loop(w, node)
             return
-        runner = LoopRunner(node, device, {v for v in node.inputs if w.is_host(v)})
+        runner = LoopRunner(node, device, {v for v in node.inputs if v.ndim == 0 and w.is_host(v)})
         runners.append(runner)
         results = w.fresh("r")
         w.line(f"{results} = {w.bind(runner, 'run_loop')}({', '.join(w.values(node.inputs))})")

@@ -23,6 +23,7 @@ from gpuscan.host.checks import (
     stack_rows,
 )
 from gpuscan.host.profile import LoopProfile
+from gpuscan.host.residence import host_values
 from gpuscan.host.sizes import has_computed_size
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Result, State, open_loop
@@ -54,6 +55,9 @@ class _LoopText:
         self.past: dict[str, list[str]] = {}
         self.nodes = sorted_nodes(self.loop.outputs, self.loop.reads)
         self.varying = has_computed_size(self.loop.outputs)
+        if w.arrays is not NUMPY:
+            numbers = [n.read for n in self.loop.non_sequences if w.is_host(n.source)]
+            w.on_host = {*w.on_host, *host_values(self.nodes, numbers)}
 
     def write(self) -> None:
         self._name_sources()
@@ -231,15 +235,26 @@ class _LoopText:
         if self.varying:
             for state in loop.states:
                 shapes = f"{self._row_shape(state)}, {w.named(state.next)}.shape"
-                w.line(f"{self.w.helper(check_state)}({state.name!r}, {shapes})")
+                w.line(f"{w.helper(check_state)}({state.name!r}, {shapes})")
+        arrays = self._numbers_as_arrays()
         for result, store in self.stores.items():
-            self._store(result, store, w.named(loop.value_of(result.record)))
+            value = loop.value_of(result.record)
+            self._store(result, store, arrays.get(value) or w.named(value))
         # Before the states move on, whose past values it may read.
         stop = None if loop.stop is None else w.named(loop.stop)
-        self._advance()
+        self._advance(arrays)
         if stop is not None:
             with w.block(f"if {stop}:"):
                 w.line("break")
+
+    def _numbers_as_arrays(self) -> dict[Variable, str]:
+        """Write what makes arrays of the values that are numbers on the host, as stacks and the next step need them."""
+        w, arrays = self.w, {}
+        if w.arrays is not NUMPY:
+            for v in dict.fromkeys(filter(w.is_host, self.loop.values.values())):
+                arrays[v] = w.fresh()
+                w.line(f"{arrays[v]} = {w.array(v)}")
+        return arrays
 
     def _check_types(self) -> None:
         for name, value in self.loop.values.items():
@@ -263,12 +278,12 @@ class _LoopText:
                 w.line(f"{self.w.helper(check_emit)}({result.record!r}, {shapes})")
         w.line(f"{store}[{self.step}] = {value}")
 
-    def _advance(self) -> None:
+    def _advance(self, arrays: dict[Variable, str]) -> None:
         """Move every state on at once: one state's next value may be another's past one."""
         names, values = [], []
         for state in self.loop.states:
             names += self.past[state.name]
-            values += [self.w.value(state.next), *self.past[state.name][:-1]]
+            values += [arrays.get(state.next) or self.w.value(state.next), *self.past[state.name][:-1]]
         if names:
             self.w.line(f"{', '.join(names)} = {', '.join(values)}")
 

@@ -97,6 +97,12 @@ def _pointwise(w: Writer, op: Pointwise | Cast, node: Apply) -> str:
     if op.row in BY_SCIPY and (output.dtype == "float16" or any(v.dtype != output.dtype for v in node.inputs)):
         convert = f"{_scalar_type(w, output)}({{0}})" if is_scalar else f"({{0}}).astype({output.dtype!r})"
         return convert.format(op.spec.numpy)
+    if op.row in ("mod", "floor_div") and w.arrays is not NUMPY and not is_scalar and kind(output.dtype) == "f":
+        return f"float_{op.row}({{0}}, {{1}})"
+    if op.row.startswith("logical_") and w.arrays is not NUMPY:
+        # CuPy has none of these for complex numbers.
+        operands = [f"({{{i}}} != 0)" if kind(v.dtype) == "c" else f"{{{i}}}" for i, v in enumerate(node.inputs)]
+        return op.spec.numpy.format(*operands)
     return op.spec.numpy
 
 

@@ -43,6 +43,7 @@ class Writer:
         self.kept: set[Variable] = set()  # values in memory that serves all calls
         self._expressions: dict[Variable, str] = {}
         self._depth: dict[Variable, int] = {}
+        self._brought: set[Variable] = set()  # vectors on the host, as arrays where the node needs them
         self._counter = 0
 
     # ---- names and lines ----
@@ -113,9 +114,25 @@ class Writer:
     def array(self, variable: Variable) -> str:
         """Return the expression of a value that must be an array: a scalar from the host is made one."""
         text = self.value(variable)
-        if self.is_host(variable) and self.arrays is not NUMPY:
+        if self.is_host(variable) and variable not in self._brought and self.arrays is not NUMPY:
             return f"{self.function('asarray')}({text})"
         return text
+
+    @contextmanager
+    def vectors_brought(self, node: Apply) -> Iterator[None]:
+        """Have vectors on the host that `node` reads elsewhere as arrays there, inside the ``with``.
+
+        An array module takes NumPy's scalars as operands, but none of its arrays.
+        """
+        texts: dict[Variable, str] = {}
+        if self.arrays is not NUMPY and not all(map(self.is_host, node.outputs)):
+            texts = {v: self.value(v) for v in node.inputs if v.ndim and self.is_host(v)}
+        for v in texts:
+            self._expressions[v] = self.array(v)
+            self._brought.add(v)
+        yield
+        self._expressions.update(texts)
+        self._brought.difference_update(texts)
 
     def element(self, node: Apply, text: str) -> str:
         """Return `text`; for a result of rank 0 the scalar in it, as a view would keep an argument's memory alive."""
@@ -178,5 +195,6 @@ class Writer:
         for together in ordered:
             if len(together) > 1:
                 write_products(self, together)
-            else:
+                continue
+            with self.vectors_brought(together[0]):
                 write_node(self, together[0], uses)

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import gpu_check, report
-from benchmarks.device_tests import OUTCOME, run_commands, run_sanitizer
+from benchmarks import device_tests, gpu_check, report
+from benchmarks.device_tests import OUTCOME, run_commands, run_sanitizer, run_tests
 from benchmarks.machine import file_stem
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.workload import Lanes, scaled, take_lanes
@@ -132,6 +132,47 @@ def test_outcomes_are_read_from_what_pytest_prints():
         ("tests/a.py::test_x[cuda-a b]", "PASSED"),
         ("tests/a.py::test_y", "FAILED"),
     ]
+
+
+BREAKS = """
+import warnings
+
+import pytest
+
+broken = []
+
+@pytest.mark.cuda
+def test_that_breaks_the_gpu():
+    broken.append(1)
+    raise RuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered")
+
+@pytest.mark.cuda
+def test_after():
+    assert not broken, "cudaErrorIllegalAddress"
+
+@pytest.mark.cuda
+def test_that_fails():
+    assert False
+
+@pytest.mark.cuda
+def test_that_warns():
+    warnings.warn("a library will change", DeprecationWarning)
+"""
+
+
+def test_what_one_test_breaks_is_not_said_of_others(monkeypatch, tmp_path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = cuda: needs a GPU\nfilterwarnings = error\n")
+    (tmp_path / "tests" / "test_breaks.py").write_text(BREAKS)
+    (tmp_path / "tests" / "test_unreadable.py").write_text("import nothing_of_this_name\n")
+    monkeypatch.setattr(device_tests, "ROOT", tmp_path)
+    monkeypatch.setattr(device_tests, "LEAST_ALONE", 1.0)
+    found = run_tests(60, 1)
+    assert (found["passed"], found["failed"], found["error"], found["selected"]) == (2, 2, 1, 5)
+    names = ["test_breaks.py::test_that_breaks_the_gpu", "test_breaks.py::test_that_fails", "test_unreadable.py"]
+    assert sorted(found["failures"]) == [f"tests/{name}" for name in names]
+    assert len(found["alone"]) == 3
+    assert "nothing_of_this_name" in found["output"]
 
 
 def test_a_missing_sanitizer_is_said(monkeypatch):

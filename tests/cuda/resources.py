@@ -21,9 +21,9 @@ from gpuscan.cuda import launch
 from gpuscan.cuda.binding import BoundKernel
 from gpuscan.cuda.gpu import KNOWN_GPUS
 from gpuscan.cuda.kernel import Kernel
-from gpuscan.cuda.residence import host_values
 from gpuscan.cuda.runner import LoopRunner
 from gpuscan.graph import Graph, TensorType
+from gpuscan.host.residence import host_values
 from gpuscan.loop import Scan
 from tests.cuda.gradients import float_outputs, gradient_of
 
@@ -120,7 +120,7 @@ def planned(name: str, which: str = "full", strategy: str = "auto") -> tuple[Pla
 
 def _planned(workload: Workload, kind: str, program: Program, types: list[TensorType]) -> Iterator[Planned]:
     graph = _graph(program, types)
-    on_host = host_values(graph, [v for v in graph.parameters[: len(types)] if v.ndim == 0])
+    on_host = host_values(graph.nodes, [v for v in graph.parameters[: len(types)] if v.ndim == 0])
     for node in graph.nodes:
         if isinstance(node.op, Scan):
             plan, kernel = LoopRunner(node, H200(), on_host).static()

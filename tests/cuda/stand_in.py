@@ -1,6 +1,7 @@
 """A stand-in for a GPU's arrays: NumPy's, which refuse what CuPy's refuse, so that host and device are not mixed up.
 
-CuPy's arrays do not become NumPy arrays by themselves; CuPy's functions take no NumPy arrays, but NumPy scalars.
+CuPy's arrays do not become NumPy arrays by themselves; CuPy's functions take no NumPy arrays, and its ufuncs alone take
+NumPy scalars.
 """
 
 from __future__ import annotations
@@ -158,6 +159,8 @@ class DeviceArray:
         return (DeviceArray(row) for row in self.array)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if (division := {np.floor_divide: floor_divided, np.remainder: remaining}.get(ufunc)) is not None:
+            return on_device(division)(*inputs)
         return on_device(getattr(ufunc, method))(*inputs, **kwargs)
 
 
@@ -193,11 +196,26 @@ def on_device(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name in (
-    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"),
-    *("radd", "rsub", "rmul", "rtruediv", "rpow", "rfloordiv", "rmod", "rand", "ror", "rxor"),
+    *("add", "sub", "mul", "truediv", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"),
+    *("radd", "rsub", "rmul", "rtruediv", "rpow", "rand", "ror", "rxor"),
     *("lt", "le", "gt", "ge", "eq", "ne", "neg", "abs", "invert"),
 ):
     setattr(DeviceArray, f"__{_name}__", _operator(f"__{_name}__"))
+
+
+def floor_divided(a: Any, b: Any) -> Any:
+    """Return what CuPy has for ``//``: of floats it does not look at what the division leaves."""
+    return a // b if np.result_type(a, b).kind != "f" else np.floor(a / b)
+
+
+def remaining(a: Any, b: Any) -> Any:
+    """Return what CuPy has for ``%``."""
+    return a % b if np.result_type(a, b).kind != "f" else a - floor_divided(a, b) * b
+
+
+for _name, _division in (("floordiv", floor_divided), ("mod", remaining)):
+    setattr(DeviceArray, f"__{_name}__", lambda self, other, f=_division: on_device(f)(self, other))
+    setattr(DeviceArray, f"__r{_name}__", lambda self, other, f=_division: on_device(f)(other, self))
 
 
 def copied(value: Any, *dtype: Any) -> Any:
@@ -209,6 +227,36 @@ def copied(value: Any, *dtype: Any) -> Any:
     if Recording.active is not None:
         raise RuntimeError("a copy from host memory while work is recorded")
     return DeviceArray(np.array(value, *dtype))
+
+
+OF_ARRAYS = frozenset(
+    {"all", "any", "argsort", "broadcast_to", "cholesky", "concatenate", "cumprod", "cumsum", "diagonal", "flatnonzero"}
+    | {"matmul", "repeat", "searchsorted", "solve_triangular", "sort", "stack"}
+)
+"""Functions of CuPy's that check that what they are given is in device memory, or read fields that only arrays have."""
+
+
+def of_arrays(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that refuses numbers in the place of its first operand, or of those that it joins."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for value in flat(args[:1]):
+            if not isinstance(value, DeviceArray):
+                raise TypeError(f"{name}: must be a cupy.ndarray object, not {type(value)}")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def of_real(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that refuses complex numbers."""
+
+    def call(*args: Any) -> Any:
+        if any(np.result_type(unwrap(v)).kind == "c" for v in args):
+            raise TypeError(f"Wrong type of arguments for cupy_{name}")
+        return function(*args)
+
+    return call
 
 
 class Arrays:
@@ -227,7 +275,10 @@ class Arrays:
             return lambda value, *dtype: value if isinstance(value, DeviceArray) else copied(value, *dtype)
         if name == "add_at":
             return lambda array, index, value: in_place(partial(np.add.at, *unwrap((array, index, value))))
-        return on_device(NUMPY.lookup(name))
+        function = on_device(NUMPY.lookup(name))
+        if name.startswith("logical_"):
+            return of_real(name, function)
+        return of_arrays(name, function) if name in OF_ARRAYS or name.startswith("linalg.") else function
 
 
 class StandInFence:

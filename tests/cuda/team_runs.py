@@ -33,9 +33,9 @@ def expected(name: str) -> list[np.ndarray]:
     return gs.function(given.variables, outputs_of(name, given), device="cpu", on_unused_input="ignore")(*given.values)
 
 
-def run(given: Given, outputs: list[Any], team: str) -> tuple[gs.Function, list[np.ndarray]]:
+def run(given: Given, outputs: list[Any], team: str, device: str = "emulator") -> tuple[gs.Function, list[np.ndarray]]:
     with gs.config.change_flags(strategy=team):
-        f = gs.function(given.variables, outputs, device="emulator", on_unused_input="ignore")
+        f = gs.function(given.variables, outputs, device=device, on_unused_input="ignore")
         return f, f(*given.values)
 
 

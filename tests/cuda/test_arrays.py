@@ -1,15 +1,23 @@
 """Arrays into device memory and back; without a GPU on a fake CuPy that notes what it is asked for."""
 
+import itertools
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from gpuscan.cuda import arrays
 from gpuscan.cuda.arrays import device_scope, empty, is_device_array, to_device, to_host
+from gpuscan.errors import DtypeError
+from gpuscan.graph import DTYPES as DTYPES_OF_GRAPHS
+from gpuscan.graph import TensorType, Variable
+from gpuscan.host.rules import BY_SCIPY
+from gpuscan.tensor.pointwise import POINTWISE, Pointwise
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -238,8 +246,95 @@ def test_empty(cupy):
     assert (result.values.shape, result.values.dtype) == ((2, 3), np.int32)
 
 
+DTYPES = ("bool", "int8", "uint8", "int16", "int64", "uint64", "float16", "float32", "complex64", "complex128")
+
+
+def adding(dtype):
+    """Arrays, an index that has a row twice, and what is added there."""
+    rng = np.random.default_rng(3)
+    array, value = (np.asarray(rng.normal(size=(3, 2)) * 90).astype(dtype) for _ in range(2))
+    if np.dtype(dtype).kind == "c":
+        value = value * value.dtype.type(1 + 2j)
+    return array, (np.array([1, 0, 1]),), value
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_adding_at_positions_asks_for_what_atomic_instructions_do(monkeypatch, dtype):
+    def add_at(array, index, value):
+        """What CuPy 14 refuses, `cupy._core._routines_indexing._scatter_op_single` refuses."""
+        if array.dtype.type not in (
+            *(np.int32, np.int64, np.uint32, np.uint64, np.intc, np.uintc, np.longlong, np.ulonglong),
+            *(np.float16, np.float32, np.float64),
+        ):
+            raise TypeError(f"cupy.add.at only supports int32 and others, not {array.dtype}")
+        np.add.at(array, index, value)
+
+    fake = SimpleNamespace(add=SimpleNamespace(at=add_at))
+    monkeypatch.setattr(arrays, "require_cupy", lambda: fake)
+    found, index, value = adding(dtype)
+    expected = found.copy()
+    np.add.at(expected, index, value)
+    arrays.CUPY.lookup("add_at")(found, index, value)
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
+@pytest.mark.parametrize("stack", [(), (0,), (2, 0)])
+def test_triangular_systems_without_elements_are_not_cupys(monkeypatch, stack):
+    monkeypatch.setattr(arrays, "require_cupy", lambda: np)
+    size = 3 if stack else 0
+    found = arrays.CUPY.lookup("solve_triangular")(np.ones((size, size)), np.zeros((*stack, size, 2)), True, 0, False)
+    assert found.shape == (*stack, size, 2)
+
+
+OPERATORS = {
+    **{"+": "add", "-": "subtract", "*": "multiply", "/": "true_divide", "//": "floor_divide", "%": "remainder"},
+    **{"**": "power", "==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal", ">": "greater"},
+    **{">=": "greater_equal", "&": "bitwise_and", "|": "bitwise_or", "^": "bitwise_xor"},
+}
+
+
+def ufunc_of(row):
+    """CuPy's ufunc for a row of the pointwise table, None for what is said in more words."""
+    cupy = pytest.importorskip("cupy", reason="CuPy is in the extra `nvrtc`")
+    text = POINTWISE[row].numpy
+    if operator := re.fullmatch(r"\{0\} (\S+) \{1\}", text):
+        return getattr(cupy, OPERATORS[operator[1]])
+    name = re.fullmatch(r"(\w+)\(\{0\}(, \{1\}(, \{2\})?)?\)", text)
+    found = cupy.negative if text == "-{0}" else cupy.absolute if row == "abs" else None
+    return arrays.CUPY.lookup(name[1]) if found is None and name else found
+
+
+@pytest.mark.parametrize("row", POINTWISE)
+def test_ufuncs_have_a_loop_for_each_dtype(row):
+    """CuPy takes the first loop that the operands fit: its result is of the dtype that a graph expects."""
+    if not hasattr(ufunc := ufunc_of(row), "types"):
+        return
+    loops = [loop.split("->") for loop in ufunc.types]
+    for dtypes in itertools.product(DTYPES_OF_GRAPHS, repeat=POINTWISE[row].arity):
+        if row.startswith("logical_") and any(d.startswith("complex") for d in dtypes):
+            continue  # compared with 0 first
+        try:
+            (expected,) = Pointwise(row).infer([Variable(TensorType(d, (None,))) for d in dtypes])
+        except DtypeError:
+            continue
+        fits = (out for given, out in loops if all(map(np.can_cast, dtypes, given)))
+        found = next((np.dtype(out).name for out in fits), None)
+        assert found == expected.dtype or (found and row in BY_SCIPY), f"{dtypes}: {found}, not {expected.dtype}"
+
+
 @pytest.mark.cuda
 class TestOnGpu:
+    @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_adding_at_positions(self, dtype):
+        cupy = pytest.importorskip("cupy")
+        host, index, value = adding(dtype)
+        found = cupy.asarray(host)
+        np.add.at(host, index, value)
+        arrays.CUPY.lookup("add_at")(found, tuple(map(cupy.asarray, index)), cupy.asarray(value))
+        np.testing.assert_allclose(found.get(), host, rtol=1e-2 if dtype == "float16" else 1e-6, strict=True)
+
     VALUES = (
         np.float64(2.5),
         np.arange(24.0).reshape(2, 3, 4),

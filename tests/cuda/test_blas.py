@@ -184,6 +184,17 @@ def test_empty_products_and_integers_are_left_to_cupy(cublas: FakeCublas) -> Non
     assert cublas.calls == ["create"]
 
 
+def test_a_product_before_any_recording_makes_the_handle(cublas: FakeCublas, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr(recording, "_blas", made.append)
+    monkeypatch.setattr(recording, "is_recording", lambda: False)
+    recording.matmul(normal(2, 2), normal(2, 2))
+    assert made == [recording.require_cupy()]
+    recording.matmul(np.ones((2, 2), np.int64), np.ones((2, 2), np.int64))
+    assert len(made) == 1
+    assert cublas.calls == ["create"]  # the product itself is CuPy's
+
+
 @pytest.mark.parametrize("fails", ["create", "stream", "workspace", "gemm"])
 def test_a_failure_is_an_error(fails: str) -> None:
     stack, address = Stack(False, 2, 0), normal(2, 2).ctypes.data

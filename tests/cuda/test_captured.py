@@ -12,7 +12,7 @@ import pytest
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.cuda.captured import FEWEST_STEPS
-from tests.cuda.stand_in import DeviceArray, Recording, StandIn, keep_kernels_pointwise
+from tests.cuda.stand_in import DeviceArray, Recording, StandIn, StandInFence, keep_kernels_pointwise
 
 
 @pytest.fixture
@@ -80,6 +80,16 @@ class TestChunks:
         for n in (3, 4, 4, 3):
             f(normal(16, n), normal(n), normal(n, n))
         assert device.recorded == 3
+
+    def test_memory_is_given_back_after_the_replays_that_use_it(
+        self, device: StandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fences: list[StandInFence] = []
+        monkeypatch.setattr(device, "fence", lambda: fences.append(StandInFence()) or fences[-1])
+        f = Compared(*recurrent())
+        for n in (3, 4):
+            f(normal(16, n), normal(n), normal(n, n))
+        assert [(fence.waited, fence.marked) for fence in fences] == [(2, 1), (1, 1)]
 
     def test_a_longer_call_is_recorded_in_longer_chunks(self, device: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("gpuscan.cuda.captured.MOST_STEPS", 64)

@@ -10,8 +10,12 @@ import pytest
 
 import gpuscan as gs
 import gpuscan.tensor as gt
+from gpuscan.cuda.gpu import KNOWN_GPUS
+from gpuscan.cuda.step import kernel_text
 from gpuscan.cuda.step.alignment import same_axes
 from gpuscan.cuda.step.analysis import analyse
+from gpuscan.cuda.step.memory import Region
+from gpuscan.cuda.strategies import choose, write_kernel
 from gpuscan.tensor import random
 from tests.cuda.analysed import analysed, array, loops_of
 
@@ -115,6 +119,19 @@ class TestProducts:
         state = backward.state(total.state)
         assert state is not None
         assert found.shape(state.next) == (16, 16)
+
+    def test_totals_leave_room_for_the_word_that_tells_the_last_block(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        x, h, w = array(9, 8, 16), array(8, 16), array(16, 16)
+        (states,), _ = gs.scan(lambda x, h, w: np.tanh(h @ w + x), [x], [h], [w], return_list=True)
+        limits: list[int] = []
+        monkeypatch.setattr(kernel_text, "Region", lambda *args: limits.append(args[0]) or Region(*args))
+        gpu = KNOWN_GPUS["NVIDIA H200"]
+        for loop in loops_of(*gs.grad(states.sum(), [x, h, w])):
+            with gs.config.change_flags(strategy="block"):
+                plan = choose(loop, gpu)
+            declares = "GPUSCAN_SHARED(unsigned int, ticket" in write_kernel(plan, frozenset(), gpu).kernel.source
+            assert declares == bool(plan.totals)
+            assert limits[-1] == gpu.shared_per_block - 128 * declares
 
     def test_heads_are_lanes(self) -> None:
         step = lambda s, w: np.tanh(gt.einsum("bij,ijk->bik", s, w))  # noqa: E731

@@ -404,12 +404,13 @@ class FakeFunction:
 
     kernel = SimpleNamespace(ptr=1)
     shared_size_bytes = 400
+    limit_at_first = 48 * 1024 - 400
 
     def __init__(self, cupy, path, cooperative):
         self.cupy = cupy
         self.path = path
         self.cooperative = cooperative
-        self.limit = 48 * 1024 - 400
+        self.limit = self.limit_at_first
 
     @property
     def max_dynamic_shared_size_bytes(self):
@@ -602,6 +603,15 @@ def test_launch_is_on_its_own_device(cupy):
     assert cupy.current == 0
     with pytest.raises(KernelError, match="on cuda:0, and the kernel runs on cuda:1"):
         loaded((1, 1, 1), (32, 1, 1), 0, arguments(device=0))
+
+
+def test_shared_memory_is_asked_for_where_a_driver_leaves_out_what_the_text_declares(cupy, monkeypatch):
+    monkeypatch.setattr(FakeFunction, "limit_at_first", 48 * 1024)
+    loaded = launch.load(SCALE)
+    for shared in (48 * 1024 - 400, 48 * 1024 - 399):
+        assert loaded._function.limit == 48 * 1024
+        loaded((1, 1, 1), (32, 1, 1), shared, arguments())
+    assert loaded._function.limit == 48 * 1024 - 399
 
 
 def test_more_shared_memory_is_asked_for_once_and_kept(cupy):

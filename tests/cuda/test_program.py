@@ -105,6 +105,42 @@ def test_shapes_scalars_and_whole_array_operations() -> None:
     check([x, k], outputs, normal(3, 4), 1)
 
 
+def test_vectors_of_numbers_from_the_host() -> None:
+    x, n = gt.matrix("x"), gt.lscalar("n")
+    sizes = gt.stack([n, x.shape[1]])
+    wide = gt.broadcast_to(sizes, (3, 2))
+    whole = [sizes * x[0, :2], gt.where(sizes > 2, x[1, :2], 0), x[:, sizes - 2], wide + x[:, :2], sizes, sizes[0]]
+    written = [gt.set_subtensor(x[0, :2], sizes), gt.inc_subtensor(x[1, sizes - 2], 1), (sizes * 0.5) @ x[:2]]
+    check([x, n], whole + written, normal(3, 3), 2)
+    chosen = gs.ifelse(n > 1, sizes * x[0, :2], sizes + x[1, :2])
+    check([x, n], [chosen, gt.random.normal(sizes, 1.0, rng=gt.random.default_rng(3))], normal(3, 3), 2)
+
+
+@pytest.mark.parametrize("team", ["thread", "host"])
+def test_a_loop_that_reads_a_vector_of_numbers_from_the_host(team: str) -> None:
+    x, n = gt.matrix("x"), gt.lscalar("n")
+    sizes = gt.stack([n, x.shape[0]])
+    (s, h), _ = gs.scan(lambda s, h, k: (s + k[0], h * 0.5 + k), None, [sizes, x[0]], [sizes], n_steps=9)
+    with gs.config.change_flags(strategy=team):
+        assert check([x, n], [s, h], normal(4, 2), 3).plans[0].team == team
+
+
+@pytest.mark.parametrize("steps", [1, 3, 12])
+def test_steps_that_compute_with_numbers_on_the_host(steps: int) -> None:
+    """Sizes, constants and numbers given to the loop: in stacks, as states, and where an array is asked for."""
+    x, a = gt.matrix("x"), gt.scalar("a")
+
+    def step(row: Any, s: Any, t: Any, a: Any) -> Any:
+        size = gt.cast(row.shape[0], "float64")
+        joined = gt.concatenate([s.dimshuffle("x"), t[:1], (a * size).dimshuffle("x")]) + row
+        return size, joined, gt.sort((size + a).dimshuffle("x")), gt.constant(2.0)
+
+    (s, t, found, twos), _ = gs.scan(step, x, [a, x[0], None, None], [a])
+    with gs.config.change_flags(strategy="host"):
+        f = check([x, a], [s, t, found, twos, s[-1], twos[-2:]], normal(steps, 3), 0.5)
+    assert ("replayed as one CUDA graph" in str(f.explain("str"))) == (steps == 12)
+
+
 def test_branches_calls_and_guards() -> None:
     x, n = gt.matrix("x"), gt.lscalar("n")
     scaled = gs.OpFromGraph([x, n], [x[n] * n, x.sum() + n], inline=False)

@@ -33,11 +33,21 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng([seed, *shape]).normal(0, 0.3, shape).astype("float32")
 
 
+@pytest.fixture(params=["emulator", pytest.param("cuda", marks=pytest.mark.cuda)])
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def run(
-    inputs: list[Any], outputs: list[Any], values: list[np.ndarray], precision: str, team: str = "auto"
+    inputs: list[Any],
+    outputs: list[Any],
+    values: list[np.ndarray],
+    precision: str,
+    team: str = "auto",
+    device: str = "emulator",
 ) -> tuple[list[np.ndarray], gs.Function]:
-    """Return what the emulator computes under these flags, which count when a loop is planned: at the first call."""
-    f = gs.function(inputs, outputs, device="emulator")
+    """Return what a device computes under these flags, which count when a loop is planned: at the first call."""
+    f = gs.function(inputs, outputs, device=device)
     with config.change_flags(matmul_precision=precision, strategy=team):
         return f(*values), f
 
@@ -64,12 +74,12 @@ def lstm(size: int, *, rows_apart: bool = True) -> Callable[..., Any]:
 
 @PRECISIONS
 @pytest.mark.parametrize(("team", "size", "batch"), [("grid", 32, 16), ("grid", 20, 9), ("block", 32, 16)])
-def test_lstm_and_its_gradient(precision: str, team: str, size: int, batch: int) -> None:
+def test_lstm_and_its_gradient(precision: str, team: str, size: int, batch: int, device: str) -> None:
     x, u, h, c = gt.ftensor3("x"), gt.fmatrix("u"), gt.fmatrix("h"), gt.fmatrix("c")
     (hs, cs), _ = gs.scan(lstm(size, rows_apart=team == "grid"), [x], [h, c], [u])
     outputs = [hs, cs, *gs.grad((hs**2).sum(), [u, h, x])]
     values = [normal(3, batch, 4 * size), normal(size, 4 * size), normal(batch, size), normal(batch, size)]
-    found, f = run([x, u, h, c], outputs, values, precision, team)
+    found, f = run([x, u, h, c], outputs, values, precision, team, device)
     expected = gs.function([x, u, h, c], outputs, device="cpu")(*values)
     for got, wanted in zip(found, expected, strict=True):
         # A product of two operands is off by two units of the sum of its terms' sizes, several times its own size.
@@ -84,13 +94,13 @@ def test_lstm_and_its_gradient(precision: str, team: str, size: int, batch: int)
 
 
 @PRECISIONS
-def test_tiles_of_lanes_and_their_gradient(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_of_lanes_and_their_gradient(precision: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "MOST_LANES", 16)
     x, u, h, c = gt.ftensor3("x"), gt.fmatrix("u"), gt.fmatrix("h"), gt.fmatrix("c")
     (hs, cs), _ = gs.scan(lstm(20), [x], [h, c], [u])
     outputs = [hs, cs, *gs.grad((hs**2).sum(), [u, h, x])]
     values = [normal(3, 32, 80), normal(20, 80), normal(32, 20), normal(32, 20)]
-    found, f = run([x, u, h, c], outputs, values, precision, "tile")
+    found, f = run([x, u, h, c], outputs, values, precision, "tile", device)
     expected = gs.function([x, u, h, c], outputs, device="cpu")(*values)
     for got, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=0, atol=10 * UNIT[precision] * np.abs(wanted).max())
@@ -122,7 +132,7 @@ WAYS = [("tf32", "grid", True), ("bf16", "block", True), ("tf32", "block", False
     ("name", "precision", "team", "fixed"),
     [(name, *WAYS[(i + shift) % 4]) for i, name in enumerate(PRODUCTS) for shift in (0, 2)],
 )
-def test_a_product_is_that_of_rounded_operands(name: str, precision: str, team: str, fixed: bool) -> None:
+def test_a_product_is_that_of_rounded_operands(name: str, precision: str, team: str, fixed: bool, device: str) -> None:
     """The left operand has small whole numbers, so that what it is rounded to does not hang on the last bit."""
     product, left, right = PRODUCTS[name]
 
@@ -139,7 +149,7 @@ def test_a_product_is_that_of_rounded_operands(name: str, precision: str, team: 
         (_, out), _ = gs.scan(lambda row, k, s, w: step(row, w, k, s), [x], [k, s], [w[0]])
     else:
         (_, out), _ = gs.scan(step, [x, w], [k, s])
-    (found,), f = run([x, w, k, s], [out], [rows, weights, k_value, s_value], precision, team)
+    (found,), f = run([x, w, k, s], [out], [rows, weights, k_value, s_value], precision, team, device)
     expected_k, expected = k_value, s_value.astype("float64")
     for t, got in enumerate(found):
         w_now = rounded(weights[0 if fixed else t], precision).astype("float64")
@@ -151,12 +161,12 @@ def test_a_product_is_that_of_rounded_operands(name: str, precision: str, team: 
 
 
 @PRECISIONS
-def test_a_warp_a_lane(precision: str) -> None:
+def test_a_warp_a_lane(precision: str, device: str) -> None:
     """Each of several lanes has a small product to itself, and its rows are not lanes."""
     s, w = gt.ftensor3("s"), gt.fmatrix("w")
     out, _ = gs.scan(lambda s, w: (s[:, ::-1] - 1) @ w, None, [s], [w], n_steps=2)
     s_value, w_value = np.random.default_rng(0).integers(-9, 9, (5, 8, 16)).astype("float32"), normal(16, 16)
-    (found,), f = run([s, w], [out], [s_value, w_value], precision, "warp")
+    (found,), f = run([s, w], [out], [s_value, w_value], precision, "warp", device)
     expected = (s_value[:, ::-1] - 1) @ rounded(w_value, precision).astype("float64")
     np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-4)
     (plan,) = f.plans
@@ -164,7 +174,7 @@ def test_a_warp_a_lane(precision: str) -> None:
 
 
 @pytest.mark.parametrize("team", ["grid", "block"])
-def test_inside_loops_branches_and_with_a_condition(team: str) -> None:
+def test_inside_loops_branches_and_with_a_condition(team: str, device: str) -> None:
     x, s, w = gt.ftensor3("x"), gt.fmatrix("s"), gt.fmatrix("w")
 
     def step(row: Any, s: Any, w: Any) -> Any:
@@ -174,7 +184,7 @@ def test_inside_loops_branches_and_with_a_condition(team: str) -> None:
 
     out, _ = gs.scan(step, [x], [s], [w])
     values = [normal(4, 12, 24), normal(12, 24), normal(24, 24)]
-    (found,), f = run([x, s, w], [out], values, "tf32", team)
+    (found,), f = run([x, s, w], [out], values, "tf32", team, device)
     (expected,) = gs.function([x, s, w], [out], device="cpu")(*values)
     np.testing.assert_allclose(found, expected, rtol=0, atol=10 * UNIT["tf32"] * np.abs(expected).max())
     (plan,) = f.plans

@@ -36,14 +36,21 @@ def low_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- what is computed
 
 
-def check(make: Callable[[Given], Any], mode: Any = None, *, differentiate: bool = False) -> tuple[KernelPlan, ...]:
+@pytest.fixture(params=["emulator", pytest.param("cuda", marks=pytest.mark.cuda)])
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def check(
+    make: Callable[[Given], Any], device: str, mode: Any = None, *, differentiate: bool = False
+) -> tuple[KernelPlan, ...]:
     """Assert that tiles of several lanes, several of them, compute what the CPU does; return their plans."""
     given = Given()
     outputs = list(make(given))
     outputs = gradient(outputs, given) if differentiate else outputs
     values = gs.function(given.variables, outputs, device="cpu", on_unused_input="ignore")(*given.values)
     with gs.config.change_flags(strategy="tile"):
-        f = gs.function(given.variables, outputs, mode, device="emulator", on_unused_input="ignore")
+        f = gs.function(given.variables, outputs, mode, device=device, on_unused_input="ignore")
         found = f(*given.values)
     assert_same(found, values, Program(make))
     for plan in f.plans:
@@ -131,30 +138,30 @@ def heads_of_a_batch(given: Given) -> Any:
         heads_of_a_batch,
     ],
 )
-def test_tiles_compute_what_the_cpu_does(make: Callable[[Given], Any]) -> None:
-    check(make)
+def test_tiles_compute_what_the_cpu_does(make: Callable[[Given], Any], device: str) -> None:
+    check(make, device)
 
 
 @pytest.mark.usefixtures("low_tiles")
 @pytest.mark.parametrize("make", [lags_taps_and_rows, gathers_scatters_and_a_loop_inside, heads_of_a_batch])
-def test_gradients(make: Callable[[Given], Any]) -> None:
-    check(make, differentiate=True)
+def test_gradients(make: Callable[[Given], Any], device: str) -> None:
+    check(make, device, differentiate=True)
 
 
 @pytest.mark.usefixtures("low_tiles")
 @pytest.mark.parametrize("make", [lags_taps_and_rows, heads_of_a_batch])
-def test_totals_count_each_lane_once(make: Callable[[Given], Any]) -> None:
+def test_totals_count_each_lane_once(make: Callable[[Given], Any], device: str) -> None:
     """Gradients of weights that are added up inside the loop: a share for each tile, not for each lane."""
     as_written = gs.Mode().excluding("sum_after")
-    *_, backwards = check(make, as_written, differentiate=True)
+    *_, backwards = check(make, device, as_written, differentiate=True)
     assert backwards.totals
 
 
 @pytest.mark.parametrize("name", ["lstm", "rnn_of_odd_sizes", "gradient of two_layers"])
-def test_one_tile_of_all_lanes(name: str) -> None:
+def test_one_tile_of_all_lanes(name: str, device: str) -> None:
     """Their batches are of two and of three: there is one other tile than a lane."""
     given = Given()
-    f, found = run(given, outputs_of(name, given), "tile")
+    f, found = run(given, outputs_of(name, given), "tile", device)
     assert_same(found, expected(name), PROGRAMS[name.removeprefix("gradient of ")])
     assert {(plan.team, plan.lane_count) for plan in f.plans} == {("tile", 1)}
 

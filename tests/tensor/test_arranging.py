@@ -11,6 +11,7 @@ import scipy.special
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.graph import DTYPES
+from gpuscan.host.special import float_floor_div, float_mod
 from tests.tensor.agree import agree
 
 X = np.random.default_rng(0).normal(size=(3, 4, 5))
@@ -138,6 +139,19 @@ def test_sums_of_exponentials_of_integers_and_infinities() -> None:
 def test_special_has_the_same_functions() -> None:
     assert all(getattr(gt, name) is getattr(gt.special, name) for name in gt.special.__all__ if hasattr(gt, name))
     assert gt.special.expit is gt.sigmoid
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_quotients_of_floats_from_rests(dtype: str) -> None:
+    special = [0.0, 1, 0.1, 0.3, 7, 2.5, 5e-324, 1e16, np.inf]
+    drawn = np.random.default_rng(0).integers(-50, 50, 200) / 10
+    x = np.concatenate([special, -np.array(special), [np.nan], drawn]).astype(dtype)
+    for found, expected in ((float_mod, np.remainder), (float_floor_div, np.floor_divide)):
+        result, exact = found(x[:, None], x), expected(x[:, None], x)
+        np.testing.assert_array_equal(result, exact, strict=True)
+        numbers = ~np.isnan(exact)
+        np.testing.assert_array_equal(np.signbit(result[numbers]), np.signbit(exact[numbers]))
 
 
 def test_log1mexp_near_both_ends() -> None:

@@ -38,6 +38,14 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
     "scalars": (lambda x: [x.sum() + 1, gt.switch(x.sum() > 0, 1, 2.5), x.size * 2, x.sum().astype("int8")], (X,)),
     "stacked": (lambda x: [gt.stack([x[0, 0], 2, x.sum()]), gt.stack([x.size, 3]), gt.zeros_like(x[0, 0])], (X,)),
     "rank 0": (lambda x: [x[:1, :1].reshape(()), x[0, 1].dimshuffle("x"), x[:1, 0].squeeze(0), x[0, 0][...]], (X,)),
+    "truth of complex numbers": (
+        lambda z: [gt.logical_and(z, z.real), gt.logical_or(z, 0), gt.logical_xor(z, z), gt.logical_not(z), z.any()],
+        (np.array([0, 1j, 2 - 1j, complex(0, np.nan)]),),
+    ),
+    "quotients and rests": (
+        lambda x, v: [x // 0.1, x % 0.1, 1.0 // v, 1.0 % v, x // v, x % v, x.astype("float32") % np.inf, v % -0.1],
+        (np.arange(-3, 3).reshape(2, 3) * 1.0, np.array([0.1, -0.3, 0.7])),
+    ),
     "dot": (lambda x, v: [x @ v, gt.dot(v, v), gt.outer(v, v), x.dot(x.T)], (X, V)),
     "no rows": (lambda x: [x.sum(0), x.any(), x.reshape((-1, 3)), gt.concatenate([x, x])], (np.zeros((0, 3)),)),
 }

@@ -30,7 +30,7 @@ from gpuscan.cuda.step.groups import Group
 from gpuscan.cuda.step.history_parts import row_of_part
 from gpuscan.cuda.step.literals import is_literal
 from gpuscan.cuda.step.loops import write_body
-from gpuscan.cuda.step.memory import ALIGNMENT, REDUCTION_BYTES, Region
+from gpuscan.cuda.step.memory import ALIGNMENT, DECLARED_BYTES, REDUCTION_BYTES, Region
 from gpuscan.cuda.step.operands import busy_registers
 from gpuscan.cuda.step.parameters import Parameters
 from gpuscan.cuda.step.places import describe
@@ -106,6 +106,7 @@ class _StepText:
         self.given = Parameters(names, plan.lanes)
         reserved = REDUCTION_BYTES if self.team.kind in ("block", "grid") else 0
         teams = self.team.per_block if self.team.kind == "warp" else 1
+        shared_bytes -= DECLARED_BYTES if plan.totals else 0  # where the last block is told apart
         self.memory = Region(shared_bytes // teams // ALIGNMENT * ALIGNMENT, reserved)
         self.w = Writer(
             self.team,

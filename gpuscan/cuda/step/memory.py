@@ -10,6 +10,10 @@ ALIGNMENT = 16
 REDUCTION_BYTES = 512
 """The first bytes of shared memory, where warps meet; as in ``kernels/team.cuh``."""
 
+DECLARED_BYTES = 128
+"""What a word that the text of a kernel declares for its block takes: the rest begins at such a multiple, as it is
+declared in ``kernels/base.cuh``."""
+
 BANK_BYTES = 128
 """Bytes of shared memory that threads can have at once: so many apart, elements are in the same bank, one at a time."""
 

@@ -132,7 +132,7 @@ def _log_gamma(s: Sampling, alpha: Any, first: int = 0, stride: int = 2, element
         return d_ * cube, inside & (xp.log(s.positive(2 * block + 2, at_elements)) < bound)
 
     value = s.accepted(attempt, elements)
-    if elements is None and not truth(xp.any(small)):
+    if elements is None and not truth(small.any()):  # CuPy's any() takes no scalar
         return value, xp.zeros_like(value)
     boost = xp.log(s.positive(2 * first + 3, elements)) / xp.where(small, alpha, 1)
     return value, xp.where(small, boost, 0.0)

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuscan.graph import Constant, Graph, Variable
+from gpuscan.graph import Apply, Constant, Variable
 from gpuscan.tensor.indexing import At, Index
 from gpuscan.tensor.pointwise import Cast, Pointwise
 from gpuscan.tensor.shaping import Dim, Stack
 
 
-def host_values(graph: Graph, parameters: Sequence[Variable]) -> set[Variable]:
-    """Return the values of `graph` that are NumPy scalars, or vectors stacked of them, on the host.
+def host_values(nodes: Sequence[Apply], given: Sequence[Variable]) -> set[Variable]:
+    """Return the values that are NumPy scalars, or vectors stacked of them, on the host.
 
     Parameters
     ----------
-    graph : Graph
-        The graph of a function or of a loop driven from the host.
-    parameters : sequence of Variable
-        Those of its parameters that are scalars on the host.
+    nodes : sequence of Apply
+        Those of a function, or of a step of a loop driven from the host, in order.
+    given : sequence of Variable
+        Those of the values that nodes start from that are scalars on the host.
     """
-    found = set(parameters)
-    for node in graph.nodes:
+    found = set(given)
+    for node in nodes:
         if isinstance(node.op, Dim):
             found.update(node.outputs)
         elif isinstance(node.op, Pointwise | Cast | Stack) or _element(node.op):
