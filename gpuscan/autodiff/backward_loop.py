@@ -32,7 +32,7 @@ from gpuscan.autodiff.rules import has_derivative
 from gpuscan.graph import Apply, Variable, leaves, substitute
 from gpuscan.loop import Emit, Loop, Result, Sequence, State, close_loop, open_loop
 from gpuscan.loop.capture import capture
-from gpuscan.loop.names import Names
+from gpuscan.loop.names import Names, name_of
 from gpuscan.loop.op import row_type
 from gpuscan.loop.segments import in_parts, in_segments
 from gpuscan.tensor.indexing import At
@@ -123,7 +123,7 @@ class _Backward:
             if (g := found.get(n.read)) is not None
         }
         shared = {
-            v: self._total(v.name or "fixed", self.fixed.outside(v), g)
+            v: self._total(name_of(v), self.fixed.outside(v), g)
             for v in self.fixed.values
             if (g := found.get(v)) is not None
         }

@@ -42,8 +42,7 @@ class FixedValues:
         self.loop = loop
         # By a stand-in for each source: what goes out for one is not to hold what goes out for another.
         self.stand_ins = {n.name: Variable(n.source.type, n.name, known=n.source.known) for n in loop.non_sequences}
-        sources = {self.stand_ins[n.name]: n.source for n in loop.non_sequences}
-        self.sources = sources
+        self.sources = {self.stand_ins[n.name]: n.source for n in loop.non_sequences}
         others = tuple(replace(n, source=self.stand_ins[n.name]) for n in loop.non_sequences)
         self.inside = Outside(loop)
         self.apart = Outside(replace(loop, non_sequences=others))
@@ -52,9 +51,10 @@ class FixedValues:
     def _frontier(self) -> Iterator[Variable]:
         """Yield the values that are read by work which is not theirs."""
         leaving: set[Variable] = set()
-        ahead = [node for node in self.inside.ahead if node in self.inside.asked]
-        for node in ahead:
-            if _may_leave(node, leaving):
+        there = {n.read for n in self.loop.non_sequences}
+        for node in self.inside.ahead:
+            made_outside = all(v in there or v in leaving or not _is_differentiated(v) for v in node.inputs)
+            if made_outside and node in self.inside.asked and _may_leave(node, leaving):
                 leaving.update(node.outputs)
         read = [v for node in self.inside.nodes if not leaving.issuperset(node.outputs) for v in node.inputs]
         yield from (v for v in (*read, *self.loop.outputs) if v in leaving and has_derivative(v))
@@ -69,6 +69,10 @@ class FixedValues:
         found = collect({self.apart.say(v): total for v, total in totals.items()}, list(wrt.values()))
         named = {name: g for name, g in zip(wrt, found, strict=True) if g is not None}
         return dict(zip(named, substitute(named.values(), self.sources), strict=True))
+
+
+def _is_differentiated(v: Variable) -> bool:
+    return has_derivative(v) and not isinstance(v, Constant)
 
 
 def _may_leave(node: Apply, leaving: set[Variable]) -> bool:
