@@ -15,7 +15,7 @@ from gpuscan.rewrite.stacks import may_stack
 from gpuscan.tensor.convert import cast
 from gpuscan.tensor.indexing import index
 from gpuscan.tensor.layout import expand_dims
-from gpuscan.tensor.pointwise import Pointwise, kind
+from gpuscan.tensor.pointwise import Cast, Pointwise, kind
 from gpuscan.tensor.products import MatMul
 from gpuscan.tensor.reduction import Reduce, SumTo
 from gpuscan.tensor.shaping import DimShuffle, Reshape, dim
@@ -169,9 +169,12 @@ class _Stacks:
         return all(may_stack(self.loop, v) for v in self.missing(total))
 
     def _linear(self, v: Variable) -> Variable | None:
-        """Return what a value is a sum or another arrangement of."""
-        if v.owner is None or not isinstance(v.owner.op, Reduce | SumTo | DimShuffle):
+        """Return what a value is a sum, another arrangement or another precision of."""
+        if v.owner is None or not isinstance(v.owner.op, Reduce | SumTo | DimShuffle | Cast):
             return None
+        if isinstance(v.owner.op, Cast):
+            (x,) = v.owner.inputs
+            return x if kind(x.dtype) == kind(v.dtype) == "f" else None
         if isinstance(v.owner.op, Reduce) and v.owner.op.kind != "sum":
             return None
         x, *sizes = v.owner.inputs
@@ -247,7 +250,7 @@ class _Sums:
             return self._product(*factors)
         assert v.owner is not None
         op, (x, *sizes) = v.owner.op, v.owner.inputs
-        if x not in self.stacks.at_hand or isinstance(op, DimShuffle):
+        if x not in self.stacks.at_hand or isinstance(op, DimShuffle | Cast):
             return op(self._sum(x), *map(self.say, sizes))
         whole = self._whole(x)[0]
         if isinstance(op, Reduce):
@@ -287,4 +290,6 @@ class _Sums:
         whole, reverse = self._whole(x)
         if isinstance(op, DimShuffle):
             return DimShuffle((0, *(None if a is None else a + 1 for a in op.order)))(whole), reverse
+        if isinstance(op, Cast):
+            return op(whole), reverse
         return op(whole, dim(whole, 0), *map(self.say, sizes)), reverse

@@ -279,6 +279,23 @@ def test_two_sequences_that_leave_no_loop(taps):
     assert not loops_of(after)
 
 
+def test_sums_of_products_in_another_precision():
+    """As in the gradient of single weights that meet a mask of integers, which NumPy multiplies in double."""
+    rows, mask, u = gt.tensor3("rows", "float32"), gt.tensor3("mask", "int64"), gt.fmatrix("u")
+    h, _ = gs.scan(lambda row, m, h, u: gt.cast(gt.tanh(row + (h * m) @ u), "float32"), [rows, mask], rows[0], u)
+    graph = optimise(graph_of([rows, mask, u], [gs.grad((h**2).sum(), u)]))
+    *_, backward = loops_of(graph)
+    assert [s.name for s in backward.states] == ["owed_h"]
+    random = np.random.default_rng(0)
+    given = [random.normal(size=(6, 2, 3)), random.integers(0, 2, (6, 2, 3)), random.normal(size=(3, 3))]
+    given = [given[0].astype("float32"), given[1], given[2].astype("float32")]
+    found, expected = (
+        gs.function([rows, mask, u], gs.grad((h**2).sum(), u), mode, device="cpu")(*given)
+        for mode in (None, gs.Mode(optimizer=None))
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "float32", "complex128", "int8"])
 def test_sums_of_other_dtypes(dtype):
     rows = gt.tensor("rows", dtype=dtype, shape=(None, 3))
