@@ -15,7 +15,7 @@ from gpuscan.errors import NullTypeGradError
 from gpuscan.graph import Apply, Op, Variable
 from gpuscan.loop import scan
 from gpuscan.tensor.creation import Arange, Eye
-from gpuscan.tensor.indexing import Gather, Index, WriteIndex
+from gpuscan.tensor.indexing import Gather, Index, New, Range, WriteIndex
 from gpuscan.tensor.layout import restore_axes
 from gpuscan.tensor.pointwise import Cast, Pointwise, kind
 from gpuscan.tensor.products import MatMul
@@ -291,6 +291,9 @@ def _pull_index(node: Apply, incoming: Sequence[Cotangent | None]) -> Outgoing:
     assert isinstance(node.op, Index)
     assert incoming[0] is not None
     x, *slots = node.inputs
+    if all(item == Range() or isinstance(item, New) for item in node.op.pattern):
+        added = [axis for axis, item in enumerate(node.op.pattern) if isinstance(item, New)]
+        return [gt.squeeze(incoming[0].total(), added)]
     outgoing = Cotangent(x)
     outgoing.add_part(node.op, tuple(slots), incoming[0].total())
     return [outgoing, *[None] * len(slots)]
