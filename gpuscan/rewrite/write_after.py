@@ -170,7 +170,7 @@ class _Totals:
     def _is_total(self, state: State) -> bool:
         """Whether of a state only the next value and the last are asked for."""
         kinds = [r.kind for r in self.loop.results if r.record == state.name]
-        is_read_once = set(state.reads) == {1} and len(self.readers[state.reads[1]]) == 1
+        is_read_once = set(state.reads) == {1} and len(self.readers.get(state.reads[1], ())) == 1
         return (
             is_read_once and kinds == ["final"] and kind(state.next.dtype) in "iufc" and state.next.dtype != "float16"
         )

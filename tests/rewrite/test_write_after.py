@@ -158,6 +158,12 @@ def test_positions_that_a_state_says_are_left():
     assert_meaning_kept(INPUTS, [total], values())
 
 
+def test_a_state_that_no_step_reads():
+    total = scan(lambda row, t: gt.inc_subtensor(row[1], row[0]), x, s)[-1]
+    assert write_after(drop_unread(keep_last(graph_of(INPUTS, [total])))) is None
+    assert_meaning_kept(INPUTS, [total], values())
+
+
 MOVING = {
     "positions": lambda t, row, k: gt.inc_subtensor(t[gt.arange(k)], row[0]),
     "values": lambda t, row, k: gt.inc_subtensor(t[gt.arange(k)], row[:k]),
