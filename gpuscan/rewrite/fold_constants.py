@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gpuscan.errors import ShapeError
 from gpuscan.graph import Apply, Constant, Graph, Variable
 from gpuscan.host import row_function, write_function
 from gpuscan.loop import Scan, open_loop
@@ -59,7 +60,10 @@ def _with_numbers_inside(node: Apply) -> Sequence[Variable] | None:
     if not numbers or (mode is not None and not mode.allows(fold_constants.__name__)):
         return None
     others = tuple(n for n in loop.non_sequences if n.read not in numbers)
-    return reopened(node, replace(loop.replaced(numbers), non_sequences=others)).outputs
+    try:
+        return reopened(node, replace(loop.replaced(numbers), non_sequences=others)).outputs
+    except ShapeError:  # a position beyond an end, say, which a loop of no step never asks for
+        return None
 
 
 def _with_known_slots(node: Apply) -> Apply | None:

@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 
 from gpuscan.graph import Apply, Constant, Graph, Variable, leaves
+from gpuscan.host.sizes import has_computed_size
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.rewrite.bodies import (
@@ -186,7 +187,7 @@ class _Totals:
             elif node is not None and (part := self._part(state, node)) is not None:
                 stack.append(node.inputs[0])
                 parts.append(part)
-            elif not self._is_zeros(v):
+            elif not self._is_zeros(state, v):
                 rest.append(v)
         if rest.count(read) != 1 or not 0 < len(parts) <= MOST_WRITES:
             return None
@@ -217,12 +218,17 @@ class _Totals:
         rows_say = self.carried.isdisjoint(leaves([positions], self.loop.reads))
         if not rows_say or write.value.ndim > self.widest:
             return None
-        if not all(may_stack(self.loop, v) for v in (write.value, positions)):
+        if not all(self._keeps_its_size(v) and may_stack(self.loop, v) for v in (write.value, positions)):
             return None
         return _Rows([self.names.unique(f"{name}_{what}") for what in ("rows", "positions")], write)
 
-    def _is_zeros(self, v: Variable) -> bool:
-        if not self.outside.is_fixed(v):
+    def _keeps_its_size(self, v: Variable) -> bool:
+        """Whether a value has the same shape at all steps: others cannot be stacked."""
+        return sizes_outside(self.loop, v) is not None or not has_computed_size([v])
+
+    def _is_zeros(self, state: State, v: Variable) -> bool:
+        """Whether a term adds nothing, and checks no shape: a number, or an array that is certain to fit."""
+        if not self.outside.is_fixed(v) or not (v.ndim == 0 or has_shape_of(self.loop, state, v)):
             return False
         v = self.outside.say(v)
         if v.owner is not None and isinstance(v.owner.op, BroadcastTo):

@@ -232,8 +232,9 @@ def _check(x: Variable, pattern: Pattern, slots: Sequence[Variable]) -> None:
 
 def _positions(item: At | Gather, slots: Sequence[Variable]) -> list[int]:
     """Return the extremes of the positions that an item names, as far as they are known."""
-    if isinstance(item, At) and isinstance(item.position, int):
-        return [item.position]
+    if isinstance(item, At):
+        position = item.position if isinstance(item.position, int) else slots[0].known
+        return [] if position is None else [position]
     data = slots[0].data if isinstance(slots[0], Constant) else np.zeros(0)
     return [int(data.min()), int(data.max())] if data.size else []
 

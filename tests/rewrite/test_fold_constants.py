@@ -105,3 +105,12 @@ def test_numbers_stay_outside_of_a_loop_whose_mode_leaves_the_pass_out():
     mode = gs.Mode().excluding("fold_constants")
     h, _ = gs.scan(lambda h, scale: h * scale, None, x, two, n_steps=3, mode=mode)
     assert is_kept(fold_constants, h)
+
+
+def test_numbers_that_a_step_cannot_take_fail_when_a_step_runs():
+    n, rows = gt.iscalar("n"), gt.tensor("rows", shape=(3,))
+    h, _ = gs.scan(lambda h, flag: h + rows[flag], None, gt.zeros((2, 3)), gt.constant(False), n_steps=n)
+    f = gs.function([rows, n], h, device="cpu")
+    assert f(np.ones(3), 0).shape == (0, 2, 3)
+    with pytest.raises(gs.LoopError, match="step 0"):
+        f(np.ones(3), 1)

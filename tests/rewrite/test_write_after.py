@@ -158,6 +158,33 @@ def test_positions_that_a_state_says_are_left():
     assert_meaning_kept(INPUTS, [total], values())
 
 
+def test_a_state_that_no_step_reads():
+    total = scan(lambda row, t: gt.inc_subtensor(row[1], row[0]), x, s)[-1]
+    assert write_after(drop_unread(keep_last(graph_of(INPUTS, [total])))) is None
+    assert_meaning_kept(INPUTS, [total], values())
+
+
+MOVING = {
+    "positions": lambda t, row, k: gt.inc_subtensor(t[gt.arange(k)], row[0]),
+    "values": lambda t, row, k: gt.inc_subtensor(t[gt.arange(k)], row[:k]),
+}
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_sizes_that_differ_from_step_to_step_are_not_stacked(name):
+    total = scan(lambda k, row, t: MOVING[name](t, row, k), [positions, x], gt.arange(4.0))[-1]
+    assert write_after(drop_unread(keep_last(graph_of(INPUTS, [total])))) is None
+    assert_meaning_kept(INPUTS, [total], values())
+
+
+def test_zeros_that_do_not_fit_are_an_error_as_before():
+    total = scan(lambda row, t, w: gt.inc_subtensor(t[1], row[0]) + gt.zeros_like(w), x, s, w)[-1]
+    f = gs.function([x, s, w], total, device="cpu")
+    with pytest.raises(gs.LoopError, match="do not broadcast"):
+        f(*values()[:3])
+    np.testing.assert_allclose(f(np.ones((5, 3)), np.zeros(3), np.ones(3)), [0, 5, 0])
+
+
 def test_values_wider_than_rows_are_not_stacked():
     """Of many steps they might take more memory than there is, where rows that are there already cannot."""
     total = scan(lambda k, t: gt.inc_subtensor(t[k], gt.exp(w)), positions, gt.zeros((4, 4)))[-1]

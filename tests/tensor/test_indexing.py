@@ -222,6 +222,7 @@ def test_values_written_take_the_arrays_dtype(dtype: str) -> None:
         (lambda m, v: m[..., ...], r"an index can have only one ellipsis"),
         (lambda m, v: m[[0, 1], ..., 1], r"an ellipsis \(...\) that stands for no axis, between integers and arrays"),
         (lambda m, v: m[3], r"index 3 is outside axis 0 of m: float64\[3, 4\]"),
+        (lambda m, v: m[m.shape[0] + 1], r"index 4 is outside axis 0 of m"),
         (lambda m, v: m[:, -5], r"index -5 is outside axis 1 of m"),
         (lambda m, v: m[[0, 7]], r"index 7 is outside axis 0 of m"),
         (lambda m, v: m[[True, False]], r"a mask of type bool\[2\] does not fit axis 0 of m: float64\[3, 4\]"),
