@@ -20,6 +20,7 @@ from gpuscan.loop.fixed import SURE, Outside
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.indexing import Gather, Index, Mask
 from gpuscan.tensor.matrices import Cholesky, Det, Eigh, Inverse, SlogDet, Solve, SolveTriangular
+from gpuscan.tensor.pointwise import kind
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Join, Reshape, Stack
 
 MATRICES = (Cholesky, Det, Eigh, Inverse, SlogDet, Solve, SolveTriangular)
@@ -57,7 +58,7 @@ class FixedValues:
             if made_outside and node in self.inside.asked and _may_leave(node, leaving):
                 leaving.update(node.outputs)
         read = [v for node in self.inside.nodes if not leaving.issuperset(node.outputs) for v in node.inputs]
-        yield from (v for v in (*read, *self.loop.outputs) if v in leaving and has_derivative(v))
+        yield from (v for v in (*read, *self.loop.outputs) if v in leaving)
 
     def outside(self, value: Variable) -> Variable:
         """Return one of the values as it is outside of the loop."""
@@ -78,7 +79,7 @@ def _is_differentiated(v: Variable) -> bool:
 def _may_leave(node: Apply, leaving: set[Variable]) -> bool:
     """Whether a node that is the same at every step is one to differentiate outside, as those of `leaving` are."""
     op = node.op
-    if not isinstance(op, LINEAR) or not all(map(has_derivative, node.outputs)):
+    if not isinstance(op, LINEAR) or any(kind(v.dtype) != "f" for v in node.outputs):
         return False
     if isinstance(op, DimShuffle | Reshape):
         return node.inputs[0] in leaving  # of an array as it is there is nothing to gain
