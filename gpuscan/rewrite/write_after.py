@@ -179,7 +179,7 @@ class _Totals:
         """Return what a state adds up; None if nothing of it is written to a part, or it is no sum."""
         read, parts, rest = state.reads[1], list[_Part](), list[Variable]()
         stack = [state.next]
-        while stack:
+        while stack and len(parts) <= MOST_WRITES:
             v = stack.pop()
             node = v.owner if v is not read and len(self.readers[v]) == 1 else None
             if node is not None and node.op == Pointwise("add") and all(x.dtype == v.dtype for x in node.inputs):
@@ -199,12 +199,12 @@ class _Totals:
         if not isinstance(node.op, WriteIndex) or not node.op.accumulate:
             return None
         whole, value, *slots = node.inputs
-        if value.dtype != whole.dtype or not has_shape_of(self.loop, state, whole):
+        if value.dtype != whole.dtype or not has_shape_of(self.loop, state, whole, self.outside):
             return None
         write = _Write(node.op, whole, value, slots)
         if not all(map(self.outside.is_fixed, slots)):
             return self._rows(state.name, write)
-        sizes = sizes_outside(self.loop, value)
+        sizes = sizes_outside(self.loop, value, self.outside)
         if sizes is None:
             return None
         return _Sum(self.names.unique(f"{state.name}_part"), write, [self.outside.say(v) for v in slots], sizes)
@@ -224,11 +224,11 @@ class _Totals:
 
     def _keeps_its_size(self, v: Variable) -> bool:
         """Whether a value has the same shape at all steps: others cannot be stacked."""
-        return sizes_outside(self.loop, v) is not None or not has_computed_size([v])
+        return sizes_outside(self.loop, v, self.outside) is not None or not has_computed_size([v])
 
     def _is_zeros(self, state: State, v: Variable) -> bool:
         """Whether a term adds nothing, and checks no shape: a number, or an array that is certain to fit."""
-        if not self.outside.is_fixed(v) or not (v.ndim == 0 or has_shape_of(self.loop, state, v)):
+        if not self.outside.is_fixed(v) or not (v.ndim == 0 or has_shape_of(self.loop, state, v, self.outside)):
             return False
         v = self.outside.say(v)
         if v.owner is not None and isinstance(v.owner.op, BroadcastTo):
