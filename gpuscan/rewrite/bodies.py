@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuscan.graph import Apply, Graph, TensorType, Variable, free_values, sorted_nodes, substitute
+from gpuscan.host.sizes import has_computed_size
 from gpuscan.loop import Loop, Scan, State, close_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.loop.names import Names
@@ -123,6 +124,11 @@ def sizes_outside(loop: Loop, value: Variable, outside: Outside | None = None) -
     said = [outside.say(size_of(value, axis)) for axis in range(value.ndim)]
     inner = set(loop.reads)
     return None if any(v in inner for v in free_values(said, ())) else said
+
+
+def has_fixed_size(loop: Loop, value: Variable, outside: Outside) -> bool:
+    """Whether a value of a step has the same shape at all steps: others cannot be stacked."""
+    return sizes_outside(loop, value, outside) is not None or not has_computed_size([value])
 
 
 def keeps_its_shape(loop: Loop, state: State) -> bool:

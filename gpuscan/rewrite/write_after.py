@@ -10,11 +10,11 @@ from typing import final
 import numpy as np
 
 from gpuscan.graph import Apply, Constant, Graph, Variable, leaves
-from gpuscan.host.sizes import has_computed_size
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.rewrite.bodies import (
     change_loops,
+    has_fixed_size,
     has_shape_of,
     may_stack,
     names_of,
@@ -218,13 +218,10 @@ class _Totals:
         rows_say = self.carried.isdisjoint(leaves([positions], self.loop.reads))
         if not rows_say or write.value.ndim > self.widest:
             return None
-        if not all(self._keeps_its_size(v) and may_stack(self.loop, v) for v in (write.value, positions)):
+        stacked = (write.value, positions)
+        if not all(has_fixed_size(self.loop, v, self.outside) and may_stack(self.loop, v) for v in stacked):
             return None
         return _Rows([self.names.unique(f"{name}_{what}") for what in ("rows", "positions")], write)
-
-    def _keeps_its_size(self, v: Variable) -> bool:
-        """Whether a value has the same shape at all steps: others cannot be stacked."""
-        return sizes_outside(self.loop, v, self.outside) is not None or not has_computed_size([v])
 
     def _is_zeros(self, state: State, v: Variable) -> bool:
         """Whether a term adds nothing, and checks no shape: a number, or an array that is certain to fit."""
