@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuscan.graph import Apply, Graph, Variable, free_values, sorted_nodes, substitute
+from gpuscan.host.sizes import has_computed_size
 from gpuscan.loop import Loop, Scan, State, close_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.loop.names import Names
@@ -133,12 +134,20 @@ def _has_rows(s: Rows, count: Variable) -> bool:
 # ---- sizes ----
 
 
-def sizes_outside(loop: Loop, value: Variable) -> list[Variable] | None:
-    """Return the sizes of a value of a step, said outside the loop; None if that needs the value."""
-    outside = Outside(loop)
+def sizes_outside(loop: Loop, value: Variable, outside: Outside | None = None) -> list[Variable] | None:
+    """Return the sizes of a value of a step, said outside the loop; None if that needs the value.
+
+    Who asks for many says what there is `outside`, as finding that takes a walk through the step.
+    """
+    outside = Outside(loop) if outside is None else outside
     said = [outside.say(size_of(value, axis)) for axis in range(value.ndim)]
     inner = set(loop.reads)
     return None if any(v in inner for v in free_values(said, ())) else said
+
+
+def has_fixed_size(loop: Loop, value: Variable, outside: Outside) -> bool:
+    """Whether a value of a step has the same shape at all steps: others cannot be stacked."""
+    return sizes_outside(loop, value, outside) is not None or not has_computed_size([value])
 
 
 def keeps_its_shape(loop: Loop, state: State) -> bool:
@@ -146,10 +155,10 @@ def keeps_its_shape(loop: Loop, state: State) -> bool:
     return has_shape_of(loop, state, state.next)
 
 
-def has_shape_of(loop: Loop, state: State, value: Variable) -> bool:
-    """Whether a value of a step is certain to have the shape of a state."""
+def has_shape_of(loop: Loop, state: State, value: Variable, outside: Outside | None = None) -> bool:
+    """Whether a value of a step is certain to have the shape of a state; `outside` as for `sizes_outside`."""
     own = [size_of(state.init, axis) for axis in range(1, state.init.ndim)]
-    found = sizes_outside(loop, value)
+    found = sizes_outside(loop, value, outside)
     return found is not None and [*map(identity_of_size, found)] == [*map(identity, own)]
 
 

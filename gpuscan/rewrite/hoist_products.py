@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gpuscan.errors import ShapeError
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Loop, open_loop
 from gpuscan.loop.fixed import VIEWS, Outside, is_sure
@@ -26,9 +27,10 @@ def hoist_products(graph: Graph) -> Graph | None:
     What is computed from such a product, rows and what does not change goes with it, as ``x_t @ W + b``, if it has no
     more axes. Pointwise work alone stays in the step: outside it would be written to memory and read again.
 
-    Left as they are: products that would take more than `MOST_BYTES` for all steps, or that one side of an `ifelse`
-    alone reads; loops with a stop condition, as rows would be multiplied that no step reads; and work on several
-    sequences where `n_steps` is given, as only the loop itself says well that one of them is too short.
+    Left as they are: products that would take more than `MOST_BYTES` for all steps, whose sizes differ from step to
+    step, or that one side of an `ifelse` alone reads; loops with a stop condition, as rows would be multiplied that no
+    step reads; and work on several sequences where `n_steps` is given, as only the loop itself says well that one of
+    them is too short.
     """
     return change_loops(graph, _hoisted, hoist_products.__name__)
 
@@ -42,17 +44,22 @@ def _hoisted(node: Apply) -> Sequence[Variable] | None:
     if not leaving:
         return None
     names, outside, batch = names_of(loop), Outside(loop), Batch((loop.length,))
-    added: list[Rows] = []
+    added: dict[Variable, Rows] = {}
     for v in leaving:
         sequences = {read: (s, offset) for s in loop.sequences for offset, read in s.reads.items()}
         used = {read: rows_read(loop, *sequences[read]) for read in work.reads_of[v]}
         fixed = {f: outside.say(f) for f in work.fixed_of(v)}
-        (source,) = batch.rebuild([v], {**fixed, **used})
+        try:
+            (source,) = batch.rebuild([v], {**fixed, **used})
+        except ShapeError:  # a size that differs from step to step
+            continue
         name = names.unique(name_of(v))
         reverse = sequences[next(iter(used))][0].reverse
-        added.append(Rows(name, source, {0: Variable(row_type(source), name)}, 0, reverse))
-    moved = loop.replaced({v: s.reads[0] for v, s in zip(leaving, added, strict=True)})
-    return reopened(node, drop_records(replace(moved, sequences=(*loop.sequences, *added)))).outputs
+        added[v] = Rows(name, source, {0: Variable(row_type(source), name)}, 0, reverse)
+    if not added:
+        return None
+    moved = loop.replaced({v: s.reads[0] for v, s in added.items()})
+    return reopened(node, drop_records(replace(moved, sequences=(*loop.sequences, *added.values())))).outputs
 
 
 class _RowWork:

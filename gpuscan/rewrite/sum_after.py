@@ -9,7 +9,15 @@ from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.loop.names import name_of
-from gpuscan.rewrite.bodies import change_loops, has_enough_rows, names_of, readers_of, reopened, rows_read
+from gpuscan.rewrite.bodies import (
+    change_loops,
+    has_enough_rows,
+    has_fixed_size,
+    names_of,
+    readers_of,
+    reopened,
+    rows_read,
+)
 from gpuscan.rewrite.drop_unread import drop_records, drop_unread
 from gpuscan.rewrite.stacks import may_stack
 from gpuscan.tensor.convert import cast
@@ -166,7 +174,8 @@ class _Stacks:
             return False
         if not all(p or self._at_hand_below(v) is not None for p, v in zip(products, total.terms, strict=True)):
             return False
-        return all(may_stack(self.loop, v) for v in self.missing(total))
+        stacked = self.missing(total)
+        return all(has_fixed_size(self.loop, v, self.outside) and may_stack(self.loop, v) for v in stacked)
 
     def _linear(self, v: Variable) -> Variable | None:
         """Return what a value is a sum, another arrangement or another precision of."""

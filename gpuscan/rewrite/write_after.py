@@ -10,11 +10,11 @@ from typing import final
 import numpy as np
 
 from gpuscan.graph import Apply, Constant, Graph, Variable, leaves
-from gpuscan.host.sizes import has_computed_size
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.rewrite.bodies import (
     change_loops,
+    has_fixed_size,
     has_shape_of,
     names_of,
     readers_of,
@@ -179,7 +179,7 @@ class _Totals:
         """Return what a state adds up; None if nothing of it is written to a part, or it is no sum."""
         read, parts, rest = state.reads[1], list[_Part](), list[Variable]()
         stack = [state.next]
-        while stack:
+        while stack and len(parts) <= MOST_WRITES:
             v = stack.pop()
             node = v.owner if v is not read and len(self.readers[v]) == 1 else None
             if node is not None and node.op == Pointwise("add") and all(x.dtype == v.dtype for x in node.inputs):
@@ -199,12 +199,12 @@ class _Totals:
         if not isinstance(node.op, WriteIndex) or not node.op.accumulate:
             return None
         whole, value, *slots = node.inputs
-        if value.dtype != whole.dtype or not has_shape_of(self.loop, state, whole):
+        if value.dtype != whole.dtype or not has_shape_of(self.loop, state, whole, self.outside):
             return None
         write = _Write(node.op, whole, value, slots)
         if not all(map(self.outside.is_fixed, slots)):
             return self._rows(state.name, write)
-        sizes = sizes_outside(self.loop, value)
+        sizes = sizes_outside(self.loop, value, self.outside)
         if sizes is None:
             return None
         return _Sum(self.names.unique(f"{state.name}_part"), write, [self.outside.say(v) for v in slots], sizes)
@@ -218,17 +218,14 @@ class _Totals:
         rows_say = self.carried.isdisjoint(leaves([positions], self.loop.reads))
         if not rows_say or write.value.ndim > self.widest:
             return None
-        if not all(self._keeps_its_size(v) and may_stack(self.loop, v) for v in (write.value, positions)):
+        stacked = (write.value, positions)
+        if not all(has_fixed_size(self.loop, v, self.outside) and may_stack(self.loop, v) for v in stacked):
             return None
         return _Rows([self.names.unique(f"{name}_{what}") for what in ("rows", "positions")], write)
 
-    def _keeps_its_size(self, v: Variable) -> bool:
-        """Whether a value has the same shape at all steps: others cannot be stacked."""
-        return sizes_outside(self.loop, v) is not None or not has_computed_size([v])
-
     def _is_zeros(self, state: State, v: Variable) -> bool:
         """Whether a term adds nothing, and checks no shape: a number, or an array that is certain to fit."""
-        if not self.outside.is_fixed(v) or not (v.ndim == 0 or has_shape_of(self.loop, state, v)):
+        if not self.outside.is_fixed(v) or not (v.ndim == 0 or has_shape_of(self.loop, state, v, self.outside)):
             return False
         v = self.outside.say(v)
         if v.owner is not None and isinstance(v.owner.op, BroadcastTo):

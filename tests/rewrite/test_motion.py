@@ -41,6 +41,47 @@ def scan(fn: Any, *args: Any, **kwargs: Any) -> Any:
     return gs.scan(fn, *args, **kwargs)[0]
 
 
+# ---- sizes that differ from step to step ----
+
+BLOCKS, COUNTS = gt.tensor3("blocks"), gt.ivector("counts")
+
+MOVING = {
+    "first rows": lambda block, count: block[:count],
+    "rows by their positions": lambda block, count: block[gt.arange(count)],
+    "rows that hold something": lambda block, count: block[block[:, 0] > 0],
+}
+
+
+def in_blocks(step: Any, init: Any) -> Any:
+    return scan(step, [BLOCKS, COUNTS], init, w)
+
+
+@pytest.mark.parametrize("part", MOVING)
+def test_products_of_as_many_rows_as_a_step_says(part):
+    """An array for all steps has no place for them: neither before the loop, nor stacked for a product after it."""
+
+    def net(block, count, h, w):
+        return np.tanh(h + (MOVING[part](block, count) @ w).sum(0))
+
+    h = in_blocks(net, h0)
+    total = in_blocks(lambda block, count, t, w: t + MOVING[part](block, count).T @ MOVING[part](block, count), w)
+    summed = in_blocks(lambda block, count, h, w: np.tanh(h + MOVING[part](block, count).sum(0) @ w), h0)
+    counts, blocks = np.array([1, 4, 0, 2, 3], "int32"), RANDOM.normal(size=(5, 4, 3))
+    outputs = [h, total[-1], summed, *gs.grad((h**2).sum(), [w, BLOCKS, h0])]
+    assert_meaning_kept([BLOCKS, COUNTS, h0, w], outputs, [blocks, counts, *VALUES[1:3]])
+
+
+def test_inner_loops_of_as_many_steps_as_a_step_says():
+    def outer(block, count, total, w):
+        inner = scan(lambda row, s: np.tanh(s * 0.5 + row @ w), block, h0, n_steps=count)
+        return total + inner.sum()
+
+    total = in_blocks(outer, gt.zeros(()))[-1]
+    counts, blocks = np.array([1, 4, 0, 2, 3], "int32"), RANDOM.normal(size=(5, 4, 3))
+    given = [blocks, counts, *VALUES[1:3]]
+    assert_meaning_kept([BLOCKS, COUNTS, h0, w], gs.grad(total, [w, BLOCKS, h0]), given)
+
+
 # ---- all of them, on nets that hypothesis draws ----
 
 

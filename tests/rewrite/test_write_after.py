@@ -10,6 +10,8 @@ import pytest
 import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.graph import sorted_nodes
+from gpuscan.loop.fixed import Outside
+from gpuscan.rewrite import bodies
 from gpuscan.rewrite import write_after as module
 from gpuscan.rewrite.drop_unread import drop_unread
 from gpuscan.rewrite.keep_last import keep_last
@@ -208,6 +210,23 @@ def test_more_writes_than_a_kernel_should_have_arguments_for(monkeypatch):
     monkeypatch.setattr(module, "MOST_WRITES", 1)
     two = total_of(CARRIED_APART["two, one upon the other"])
     assert write_after(drop_unread(keep_last(graph_of(INPUTS, [two])))) is None
+
+
+def test_a_step_is_walked_once_however_many_writes_it_has(monkeypatch):
+    """Once for each write would be the square of a long step's nodes."""
+
+    def add(k, row, t):
+        for j in range(60):
+            t = gt.inc_subtensor(t[(k + j) % 4 if j % 2 else j % 4], row[0])
+        return t
+
+    total = scan(add, [positions, x], gt.arange(4.0))[-1]
+    graph = drop_unread(keep_last(graph_of(INPUTS, [total])))
+    walks: list[Any] = []
+    for place in (module, bodies):
+        monkeypatch.setattr(place, "Outside", lambda loop: walks.append(loop) or Outside(loop))
+    assert write_after(graph) is None
+    assert len(walks) == 1
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float32", "complex64"])
