@@ -9,7 +9,8 @@ import pytest
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from gpuscan.host.sizes import has_computed_size, sizing_values
+from gpuscan.graph import sorted_nodes
+from gpuscan.loop.sizes import has_computed_size, of_varying_shape, sizing_values
 
 x, v, k, mask = gt.matrix("x"), gt.vector("v"), gt.lscalar("k"), gt.tensor("mask", dtype="bool", shape=(None,))
 
@@ -52,6 +53,22 @@ def test_sizes_that_follow_from_shapes(name):
 @pytest.mark.parametrize("name", FROM_VALUES)
 def test_sizes_that_depend_on_values(name):
     assert has_computed_size([FROM_VALUES[name]()])
+
+
+@pytest.mark.parametrize("name", FROM_SHAPES)
+def test_shapes_that_are_the_same_at_each_step(name):
+    assert not of_varying_shape(sorted_nodes([FROM_SHAPES[name]()]), {x, v, k})
+
+
+@pytest.mark.parametrize("name", FROM_VALUES)
+def test_shapes_that_vary_from_step_to_step(name):
+    nodes = sorted_nodes([gt.exp(FROM_VALUES[name]())])
+    decided = {"part from": {v}, "computed mask": {v}, "mask": {mask}}.get(name, {k})
+    varying = of_varying_shape(nodes, decided)
+    assert varying
+    assert (nodes[-1].outputs[0] in varying) == (name != "inside")
+    if name not in ("inside", "rows of a loop"):
+        assert not of_varying_shape(nodes, {x, v, k, mask} - decided)
 
 
 @pytest.mark.parametrize("name", FROM_SHAPES)

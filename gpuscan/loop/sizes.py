@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from gpuscan.control import GraphCall, IfElse
 from gpuscan.graph import Apply, Constant, Nested, Variable, sorted_nodes
-from gpuscan.loop import Scan, read_loop
+from gpuscan.loop.op import Scan, read_loop
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.indexing import Index, Mask, Range, WriteIndex, with_slots
 from gpuscan.tensor.random.draw import Draw
@@ -27,6 +27,27 @@ def has_computed_size(outputs: Sequence[Variable]) -> bool:
         if isinstance(node.op, Nested) and any(has_computed_size(inner.outputs) for inner in node.op.graphs):
             return True
     return False
+
+
+def of_varying_shape(nodes: Iterable[Apply], rows: Collection[Variable]) -> set[Variable]:
+    """Return the values of a step that may have another shape at the next one.
+
+    Parameters
+    ----------
+    nodes : iterable of Apply
+        Those of the step, in order.
+    rows : collection of Variable
+        What the step reads that may have other elements then, and has the same shape.
+    """
+    elements, shapes = set(rows), set[Variable]()
+    for node in nodes:
+        has_new_inputs = any(v in shapes for v in node.inputs)
+        if has_new_inputs or (not isinstance(node.op, Dim) and any(v in elements for v in node.inputs)):
+            elements.update(node.outputs)
+        sized_inside = isinstance(node.op, Nested) and any(has_computed_size(g.outputs) for g in node.op.graphs)
+        if has_new_inputs or sized_inside or any(v in elements and v.known is None for v in _sizes(node)):
+            shapes.update(v for v in node.outputs if None in v.type.shape)
+    return shapes
 
 
 def sizing_values(outputs: Sequence[Variable]) -> set[Variable]:
