@@ -24,9 +24,16 @@ def has_computed_size(outputs: Sequence[Variable]) -> bool:
             from_values.update(node.outputs)
         if any(v in from_values or (v.owner is None and v.known is None) for v in _sizes(node) if v.known is None):
             return True
-        if isinstance(node.op, Nested) and any(has_computed_size(inner.outputs) for inner in node.op.graphs):
+        if _is_sized_inside(node):
             return True
     return False
+
+
+def _is_sized_inside(node: Apply) -> bool:
+    """Whether a graph that a node holds computes a size, or how many rows there are."""
+    if isinstance(node.op, Scan) and node.op.stops and any(result.is_kept for result in node.op.results):
+        return True
+    return isinstance(node.op, Nested) and any(has_computed_size(inner.outputs) for inner in node.op.graphs)
 
 
 def of_varying_shape(nodes: Iterable[Apply], rows: Collection[Variable]) -> set[Variable]:
@@ -44,8 +51,7 @@ def of_varying_shape(nodes: Iterable[Apply], rows: Collection[Variable]) -> set[
         has_new_inputs = any(v in shapes for v in node.inputs)
         if has_new_inputs or (not isinstance(node.op, Dim) and any(v in elements for v in node.inputs)):
             elements.update(node.outputs)
-        sized_inside = isinstance(node.op, Nested) and any(has_computed_size(g.outputs) for g in node.op.graphs)
-        if has_new_inputs or sized_inside or any(v in elements and v.known is None for v in _sizes(node)):
+        if has_new_inputs or _is_sized_inside(node) or any(v in elements and v.known is None for v in _sizes(node)):
             shapes.update(v for v in node.outputs if None in v.type.shape)
     return shapes
 

@@ -89,6 +89,19 @@ def test_values_that_decide_sizes_inside_what_a_step_holds():
     assert sizing_values([gt.set_subtensor(v[:k], 0.0)]) == {k}
 
 
+def test_a_loop_that_stops_says_itself_how_many_rows_there_are():
+    rows = gs.scan(lambda row: (row, gs.until(row.sum() > k)), x)[0]
+    assert has_computed_size([rows])
+    assert of_varying_shape(sorted_nodes([rows]), {x}) == {rows}
+    assert not sizing_values([rows])
+
+    inner, _ = gs.scan(lambda row: gs.scan(lambda e: (e * 2, gs.until(e > 3)), row)[0], x)
+    f = gs.function([x], inner, device="cpu")
+    np.testing.assert_array_equal(f([[1, 1, 4], [0, 0, 5]]), [[2, 2, 8], [0, 0, 10]])
+    with pytest.raises(gs.LoopError, match="step 1: output 'output_0' has shape"):
+        f([[1, 1, 4], [5, 1, 1]])
+
+
 def test_rows_that_would_broadcast_into_the_first():
     def step(k):
         return gs.scan(lambda j: gt.ones(k) * j, gt.arange(2))[0]
