@@ -256,7 +256,7 @@ class _Backward:
         """
         forward = self.forward
         given = {*forward.reads, *(v for s in loop.sequences for v in s.reads.values())}
-        kept = kept_values(forward.outputs, given, loop.outputs)
+        kept = kept_values(forward.outputs, given, loop.outputs, {n.read for n in forward.non_sequences})
         if not kept:
             return loop
         emits = [Emit(self.names.unique(f"{v.owner.op.name if v.owner else 'value'}_kept"), v) for v in kept]

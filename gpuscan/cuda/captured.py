@@ -23,9 +23,9 @@ from gpuscan.graph import Apply, Graph, Op, Variable, sorted_nodes
 from gpuscan.host import write_function
 from gpuscan.host.checks import BoundLoops
 from gpuscan.host.residence import host_values
-from gpuscan.host.sizes import has_computed_size
 from gpuscan.host.writer import ScanWriter
 from gpuscan.loop import Loop, Result, Scan
+from gpuscan.loop.sizes import has_computed_size
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.cumulative import Cumulate

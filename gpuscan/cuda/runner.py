@@ -41,10 +41,10 @@ from gpuscan.host import LoopProfile, Writer, write_function
 from gpuscan.host.checks import BoundLoops, check_past, checked_length
 from gpuscan.host.loops import write_loop
 from gpuscan.host.residence import host_values
-from gpuscan.host.sizes import sizing_values
 from gpuscan.host.writer import ScanWriter
 from gpuscan.loop import Loop, Result, bind_loop, open_loop
 from gpuscan.loop.segments import explain_segments
+from gpuscan.loop.sizes import sizing_values
 from gpuscan.tensor.pointwise import kind
 
 MOST_SPILLED = 1024

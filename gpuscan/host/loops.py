@@ -24,11 +24,11 @@ from gpuscan.host.checks import (
 )
 from gpuscan.host.profile import LoopProfile
 from gpuscan.host.residence import host_values
-from gpuscan.host.sizes import has_computed_size
 from gpuscan.host.writer import Writer
 from gpuscan.loop import Result, State, open_loop
 from gpuscan.loop.fixed import CHEAP, Outside
 from gpuscan.loop.records import Sequence
+from gpuscan.loop.sizes import has_computed_size
 from gpuscan.tensor.pointwise import Pointwise
 from gpuscan.tensor.shaping import Dim
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from gpuscan.graph import Apply, Graph, Variable, free_values, sorted_nodes, substitute
-from gpuscan.host.sizes import has_computed_size
 from gpuscan.loop import Loop, Scan, State, close_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.loop.names import Names
 from gpuscan.loop.records import Sequence as Rows
+from gpuscan.loop.sizes import has_computed_size
 from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.sizes import identity, size_of
 from gpuscan.tensor.convert import constant

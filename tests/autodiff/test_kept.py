@@ -11,6 +11,7 @@ import gpuscan as gs
 import gpuscan.tensor as gt
 from gpuscan.loop import Scan, open_loop
 from gpuscan.tensor.products import MatMul
+from tests.autodiff.check import check
 
 
 def _products(outputs: list[Any], inputs: list[Any]) -> int:
@@ -38,3 +39,30 @@ def test_pointwise_work_is_computed_again() -> None:
     stacked = [r for loop in loops for r in loop.results if r.kind == "history" and loop.state(r.record) is None]
     assert len(loops) == 2
     assert not stacked
+
+
+VARYING = {
+    "a product": lambda block, count, w: gt.tanh(block[:count] @ w).sum(0),
+    "two, of which one is of the other": lambda block, count, w: gt.tanh(gt.sin(block @ w)[:count] @ w).sum(0),
+    "softmax": lambda block, count, w: (gt.softmax(block[: count + 1] @ w, axis=0) ** 2).sum(0),
+    "logarithm": lambda block, count, w: gt.log(gt.exp(block[: count + 1] @ w).sum(0)),
+}
+
+
+@pytest.mark.parametrize("name", VARYING)
+def test_values_of_another_shape_at_each_step_are_computed_again(name: str) -> None:
+    counts = gt.constant(np.array([1, 3, 0, 2], "int32"))
+
+    def cost(x: Any, h0: Any, w: Any) -> Any:
+        h, _ = gs.scan(lambda x, k, h, w: np.tanh(h + VARYING[name](x, k, w)), [x, counts], h0, w)
+        return (h**2).sum()
+
+    random = np.random.default_rng(0)
+    check(cost, *(random.normal(size=shape) * 0.5 for shape in ((4, 4, 2), (2,), (2, 2))))
+
+
+def test_what_leads_to_values_of_another_shape_is_kept() -> None:
+    x, h0, w, k = gt.tensor3("x"), gt.vector("h0"), gt.matrix("w"), gt.ivector("k")
+    h, _ = gs.scan(lambda x, k, h, w: np.tanh(h + gt.sin((x + h) @ w)[:k].sum(0)), [x, k], h0, w)
+    # As with all rows: the forward step has one, and the backward step one for the state.
+    assert _products([(h**2).sum(), *gs.grad((h**2).sum(), [h0, w])], [x, h0, w, k]) == 2

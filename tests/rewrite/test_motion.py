@@ -71,6 +71,16 @@ def test_products_of_as_many_rows_as_a_step_says(part):
     assert_meaning_kept([BLOCKS, COUNTS, h0, w], outputs, [blocks, counts, *VALUES[1:3]])
 
 
+def test_rows_of_an_inner_loop_that_stops():
+    def step(row, total, w):
+        rows = scan(lambda e, w: (e * w[0], gs.until(e > 0.5)), row, None, w)
+        return total + rows.T @ rows
+
+    total = scan(step, x, w, w)[-1]
+    rows = np.array([[0.1, 0.2, 0.3], [0.7, 0, 0], [0.1, 0.9, 0]])
+    assert_meaning_kept([x, w], [total], [rows, VALUES[2]])
+
+
 def test_inner_loops_of_as_many_steps_as_a_step_says():
     def outer(block, count, total, w):
         inner = scan(lambda row, s: np.tanh(s * 0.5 + row @ w), block, h0, n_steps=count)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from gpuscan.control import GraphCall, IfElse
 from gpuscan.graph import Apply, Constant, Nested, Variable, sorted_nodes
-from gpuscan.loop import Scan, read_loop
+from gpuscan.loop.op import Scan, read_loop
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.indexing import Index, Mask, Range, WriteIndex, with_slots
 from gpuscan.tensor.random.draw import Draw
@@ -24,9 +24,36 @@ def has_computed_size(outputs: Sequence[Variable]) -> bool:
             from_values.update(node.outputs)
         if any(v in from_values or (v.owner is None and v.known is None) for v in _sizes(node) if v.known is None):
             return True
-        if isinstance(node.op, Nested) and any(has_computed_size(inner.outputs) for inner in node.op.graphs):
+        if _is_sized_inside(node):
             return True
     return False
+
+
+def _is_sized_inside(node: Apply) -> bool:
+    """Whether a graph that a node holds computes a size, or how many rows there are."""
+    if isinstance(node.op, Scan) and node.op.stops and any(result.is_kept for result in node.op.results):
+        return True
+    return isinstance(node.op, Nested) and any(has_computed_size(inner.outputs) for inner in node.op.graphs)
+
+
+def of_varying_shape(nodes: Iterable[Apply], rows: Collection[Variable]) -> set[Variable]:
+    """Return the values of a step that may have another shape at the next one.
+
+    Parameters
+    ----------
+    nodes : iterable of Apply
+        Those of the step, in order.
+    rows : collection of Variable
+        What the step reads that may have other elements then, and has the same shape.
+    """
+    elements, shapes = set(rows), set[Variable]()
+    for node in nodes:
+        has_new_inputs = any(v in shapes for v in node.inputs)
+        if has_new_inputs or (not isinstance(node.op, Dim) and any(v in elements for v in node.inputs)):
+            elements.update(node.outputs)
+        if has_new_inputs or _is_sized_inside(node) or any(v in elements and v.known is None for v in _sizes(node)):
+            shapes.update(v for v in node.outputs if None in v.type.shape)
+    return shapes
 
 
 def sizing_values(outputs: Sequence[Variable]) -> set[Variable]:

@@ -9,7 +9,8 @@ import pytest
 
 import gpuscan as gs
 import gpuscan.tensor as gt
-from gpuscan.host.sizes import has_computed_size, sizing_values
+from gpuscan.graph import sorted_nodes
+from gpuscan.loop.sizes import has_computed_size, of_varying_shape, sizing_values
 
 x, v, k, mask = gt.matrix("x"), gt.vector("v"), gt.lscalar("k"), gt.tensor("mask", dtype="bool", shape=(None,))
 
@@ -55,6 +56,22 @@ def test_sizes_that_depend_on_values(name):
 
 
 @pytest.mark.parametrize("name", FROM_SHAPES)
+def test_shapes_that_are_the_same_at_each_step(name):
+    assert not of_varying_shape(sorted_nodes([FROM_SHAPES[name]()]), {x, v, k})
+
+
+@pytest.mark.parametrize("name", FROM_VALUES)
+def test_shapes_that_vary_from_step_to_step(name):
+    nodes = sorted_nodes([gt.exp(FROM_VALUES[name]())])
+    decided = {"part from": {v}, "computed mask": {v}, "mask": {mask}}.get(name, {k})
+    varying = of_varying_shape(nodes, decided)
+    assert varying
+    assert (nodes[-1].outputs[0] in varying) == (name != "inside")
+    if name not in ("inside", "rows of a loop"):
+        assert not of_varying_shape(nodes, {x, v, k, mask} - decided)
+
+
+@pytest.mark.parametrize("name", FROM_SHAPES)
 def test_no_value_decides_a_size(name):
     assert not sizing_values([FROM_SHAPES[name]()])
 
@@ -70,6 +87,19 @@ def test_values_that_decide_sizes_inside_what_a_step_holds():
     assert sizing_values([called]) == {k}
     assert sizing_values([gs.ifelse(v[0] > 0, v[:k].sum(), v.sum())]) == {k}
     assert sizing_values([gt.set_subtensor(v[:k], 0.0)]) == {k}
+
+
+def test_a_loop_that_stops_says_itself_how_many_rows_there_are():
+    rows = gs.scan(lambda row: (row, gs.until(row.sum() > k)), x)[0]
+    assert has_computed_size([rows])
+    assert of_varying_shape(sorted_nodes([rows]), {x}) == {rows}
+    assert not sizing_values([rows])
+
+    inner, _ = gs.scan(lambda row: gs.scan(lambda e: (e * 2, gs.until(e > 3)), row)[0], x)
+    f = gs.function([x], inner, device="cpu")
+    np.testing.assert_array_equal(f([[1, 1, 4], [0, 0, 5]]), [[2, 2, 8], [0, 0, 10]])
+    with pytest.raises(gs.LoopError, match="step 1: output 'output_0' has shape"):
+        f([[1, 1, 4], [5, 1, 1]])
 
 
 def test_rows_that_would_broadcast_into_the_first():
