@@ -109,17 +109,28 @@ def number_like(value: Any, v: Variable) -> Constant:
 def as_result(v: Variable, node: Apply) -> Variable | None:
     """Return `v`, an operand of a pointwise node or made of one, as what the node returns: of its dtype and shape.
 
-    None if nothing says that the other operands do not broadcast it to a larger shape.
+    None if nothing says that the other operands do not broadcast it to a larger shape, or that they fit it: what would
+    be an error is to stay one.
     """
     result = node.outputs[0]
-    if not same_shape(v, result):
+    if not same_shape(v, result) or not _operands_fit(node):
         return None
     return v if v.dtype == result.dtype else Cast(result.dtype)(v)
 
 
 def same_shape(a: Variable, b: Variable) -> bool:
     """Whether two values are certain to have the same shape."""
-    return a.ndim == b.ndim and all(same_size(a, b, axis) for axis in range(a.ndim))
+    return a.ndim == b.ndim and all(same_size(a, axis, b, axis) for axis in range(a.ndim))
+
+
+def _operands_fit(node: Apply) -> bool:
+    """Whether the operands of a node are certain to broadcast to the shape of its result."""
+    return all(_fits(v, node.outputs[0]) for v in node.inputs)
+
+
+def _fits(v: Variable, result: Variable) -> bool:
+    before = result.ndim - v.ndim
+    return all(size == 1 or same_size(v, axis, result, axis + before) for axis, size in enumerate(v.type.shape))
 
 
 def shaped_like(v: Variable, other: Variable) -> Variable:
@@ -127,7 +138,7 @@ def shaped_like(v: Variable, other: Variable) -> Variable:
     return v if same_shape(v, other) else BroadcastTo()(v, *(size_of(other, axis) for axis in range(other.ndim)))
 
 
-def filled(value: Any, node: Apply) -> Variable:
-    """Return what a node returns if every element of that is `value`."""
+def filled(value: Any, node: Apply) -> Variable | None:
+    """Return what a node returns if every element of that is `value`; None if its operands may not fit each other."""
     result = node.outputs[0]
-    return shaped_like(number_like(value, result), result)
+    return shaped_like(number_like(value, result), result) if _operands_fit(node) else None

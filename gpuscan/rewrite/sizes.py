@@ -26,12 +26,12 @@ FOUND: WeakKeyDictionary[Variable, dict[int, Variable | None]] = WeakKeyDictiona
 """Sizes that were asked for before. None where the value itself is asked, as its size would keep it alive."""
 
 
-def same_size(a: Variable, b: Variable, axis: int) -> bool:
-    """Whether two values of one rank are certain to have the same size along an axis."""
-    sizes = a.type.shape[axis], b.type.shape[axis]
-    if a is b or None not in sizes:
-        return a is b or sizes[0] == sizes[1]
-    return bool(identity(size_of(a, axis)) == identity(size_of(b, axis)))
+def same_size(a: Variable, axis: int, b: Variable, other: int) -> bool:
+    """Whether a value's size along an axis is certain to be another's along an axis of that."""
+    sizes = a.type.shape[axis], b.type.shape[other]
+    if None not in sizes:
+        return sizes[0] == sizes[1]
+    return (a is b and axis == other) or bool(identity(size_of(a, axis)) == identity(size_of(b, other)))
 
 
 def size_of(v: Variable, axis: int) -> Variable:

@@ -58,6 +58,9 @@ KEPT = {
     "not (x < y): NaN": gt.logical_not(x < y),
     "x + zeros(3): x may be of size 1": x + gt.zeros(3),
     "X + zeros of another shape": X + gt.zeros_like(Y),
+    "known + zeros that may not fit": fixed + gt.zeros_like(Y),
+    "known * ones that may not fit": fixed * gt.ones_like(x),
+    "integers * zeros that may not fit": gt.cast(fixed, "int64") * gt.zeros_like(I),
     "bits": I & 1,
     "cast below zero": i - (-gt.cast(n8[0], "int8")),
 }  # fmt: skip
