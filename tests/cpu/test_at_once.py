@@ -90,6 +90,23 @@ def test_taps_and_fewer_steps_than_rows(n):
     )
 
 
+@pytest.mark.parametrize("options", [{}, {"n_steps": 40}, {"go_backwards": True}], ids=str)
+@pytest.mark.parametrize("margin", [0, 1])
+def test_rows_that_are_handed_on_as_they_are_are_just_those_of_the_steps(options, margin, calls):
+    x = gt.vector("x")
+    rows = {"input": x, "taps": [0, margin][: margin + 1]}
+    terms = gs.scan(lambda *rows: rows[0] * 3 - rows[-1], rows, **options)[0]
+    total = gs.scan(lambda *given: given[-1] + given[0], rows, 0.5, **options)[0][-1]
+    values = np.arange(60.0) ** 2
+    steps = options.get("n_steps", 60 - margin)
+    turned = slice(None, None, -1 if "go_backwards" in options else 1)
+    first, last = values[: 60 - margin][turned][:steps], values[margin:][turned][:steps]
+    found = gs.function([x], [terms, total], device="cpu")(values)
+    np.testing.assert_array_equal(found[0], first * 3 - last)
+    np.testing.assert_allclose(found[1], 0.5 + first.sum(), rtol=1e-14)
+    assert calls == [True, True]
+
+
 STEP_BY_STEP: dict[str, Callable[..., Any]] = {
     "not linear": lambda x, h: np.tanh(h) + x,
     "linear in a product": lambda x, h: h * h + x,
