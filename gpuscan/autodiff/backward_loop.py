@@ -32,7 +32,7 @@ from gpuscan.autodiff.rules import has_derivative
 from gpuscan.graph import Apply, Variable, leaves, substitute
 from gpuscan.loop import Emit, Loop, Result, Sequence, State, close_loop, open_loop
 from gpuscan.loop.capture import capture
-from gpuscan.loop.names import Names, name_of
+from gpuscan.loop.names import Names, value_name
 from gpuscan.loop.op import row_type
 from gpuscan.loop.segments import in_parts, in_segments
 from gpuscan.tensor.indexing import At
@@ -117,29 +117,17 @@ class _Backward:
         owed = {s.name: self._owed(s) for s in forward.states if has_derivative(s.next)}
         found = self._differentiate(owed)
         handed = {s.name: _hand_on(s, owed[s.name], found) for s in forward.states if s.name in owed}
-        totals = {
-            n.name: self._total(n.name, n.source, g)
-            for n in forward.non_sequences
-            if (g := found.get(n.read)) is not None
-        }
-        shared = {
-            v: self._total(name_of(v), self.fixed.outside(v), g)
-            for v in self.fixed.values
-            if (g := found.get(v)) is not None
-        }
+        totals = self._totals(found)
         rows = {
             v: self._row(s, g) for s in forward.sequences for v in s.reads.values() if (g := found.get(v)) is not None
         }
-        states = [*(s for group in handed.values() for s in group), *totals.values(), *shared.values()]
-        results = self._close(states, rows.values())
+        results = self._close([s for group in handed.values() for s in group] + list(totals.values()), rows.values())
 
         def final(state: State) -> Variable:
             return results[Result("final", state.name)]
 
         stacked = {v: results[Result("history", emit.name)] for v, emit in rows.items()}
-        fixed = self.fixed.pull({v: final(state)[0] for v, state in shared.items()})
-        for name, total in totals.items():
-            fixed[name] = fixed[name] + final(total)[0] if name in fixed else final(total)[0]
+        fixed = self.fixed.pull({v: final(state)[0] for v, state in totals.items()})
         return [
             None,  # the number of steps
             *(self._whole(s, stacked) for s in forward.sequences),
@@ -223,6 +211,12 @@ class _Backward:
         parts = [p for p in cotangent.parts if not (is_state and _of_last_row(p.pattern))]
         rest = Cotangent(cotangent.of, cotangent.whole, parts)
         return rest.total() if rest.whole or rest.parts else None
+
+    def _totals(self, found: Mapping[Variable, Variable]) -> dict[Variable, State]:
+        """Return running totals of what goes out for non-sequences and values made of them, by what the step reads."""
+        sources = {n.read: (n.name, n.source) for n in self.forward.non_sequences}
+        sources |= {v: (value_name(v), self.fixed.outside(v)) for v in self.fixed.values}
+        return {v: self._total(*source, found[v]) for v, source in sources.items() if v in found}
 
     def _total(self, name: str, source: Variable, added: Variable) -> State:
         """Return a running total of what goes out for what is the same at every step."""

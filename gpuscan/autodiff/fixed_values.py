@@ -19,11 +19,22 @@ from gpuscan.loop import Loop
 from gpuscan.loop.fixed import SURE, Outside
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.indexing import Gather, Index, Mask
-from gpuscan.tensor.matrices import Cholesky, Det, Eigh, Inverse, SlogDet, Solve, SolveTriangular
+from gpuscan.tensor.matrices import (
+    QR,
+    SVD,
+    Cholesky,
+    Det,
+    Eigh,
+    Inverse,
+    SingularValues,
+    SlogDet,
+    Solve,
+    SolveTriangular,
+)
 from gpuscan.tensor.pointwise import kind
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Join, Reshape, Stack
 
-MATRICES = (Cholesky, Det, Eigh, Inverse, SlogDet, Solve, SolveTriangular)
+MATRICES = (QR, SVD, Cholesky, Det, Eigh, Inverse, SingularValues, SlogDet, Solve, SolveTriangular)
 
 LINEAR = tuple(op for op in (*SURE, *MATRICES) if op not in (Barrier, BroadcastTo))
 """Ops whose derivatives are linear in what comes in, as that of a clipped gradient is not."""
@@ -40,36 +51,40 @@ class FixedValues:
     """
 
     def __init__(self, loop: Loop) -> None:
-        self.loop = loop
         # By a stand-in for each source: what goes out for one is not to hold what goes out for another.
-        self.stand_ins = {n.name: Variable(n.source.type, n.name, known=n.source.known) for n in loop.non_sequences}
-        self.sources = {self.stand_ins[n.name]: n.source for n in loop.non_sequences}
-        others = tuple(replace(n, source=self.stand_ins[n.name]) for n in loop.non_sequences)
-        self.inside = Outside(loop)
-        self.apart = Outside(replace(loop, non_sequences=others))
-        self.values = list(dict.fromkeys(self._frontier()))
+        self._stand_ins = {n.name: Variable(n.source.type, n.name, known=n.source.known) for n in loop.non_sequences}
+        self._sources = {self._stand_ins[n.name]: n.source for n in loop.non_sequences}
+        apart = tuple(replace(n, source=self._stand_ins[n.name]) for n in loop.non_sequences)
+        self._outside = Outside(replace(loop, non_sequences=apart))
+        self.values = list(dict.fromkeys(self._frontier(loop)))
 
-    def _frontier(self) -> Iterator[Variable]:
+    def _frontier(self, loop: Loop) -> Iterator[Variable]:
         """Yield the values that are read by work which is not theirs."""
         leaving: set[Variable] = set()
-        there = {n.read for n in self.loop.non_sequences}
-        for node in self.inside.ahead:
+        there = {n.read for n in loop.non_sequences}
+        for node in self._outside.ahead:
             made_outside = all(v in there or v in leaving or not _is_differentiated(v) for v in node.inputs)
-            if made_outside and node in self.inside.asked and _may_leave(node, leaving):
+            if made_outside and node in self._outside.asked and _may_leave(node, leaving):
                 leaving.update(node.outputs)
-        read = [v for node in self.inside.nodes if not leaving.issuperset(node.outputs) for v in node.inputs]
-        yield from (v for v in (*read, *self.loop.outputs) if v in leaving)
+        read = [v for node in self._outside.nodes if not leaving.issuperset(node.outputs) for v in node.inputs]
+        yield from (v for v in (*read, *loop.outputs) if v in leaving)
 
     def outside(self, value: Variable) -> Variable:
         """Return one of the values as it is outside of the loop."""
-        return self.inside.say(value)
+        return substitute([self._outside.say(value)], self._sources)[0]
 
     def pull(self, totals: Mapping[Variable, Variable]) -> dict[str, Variable]:
-        """Return what goes out for non-sequences, by name, for the totals of what came in for values."""
-        wrt = {name: v for name, v in self.stand_ins.items() if has_derivative(v)}
-        found = collect({self.apart.say(v): total for v, total in totals.items()}, list(wrt.values()))
+        """Return what goes out for non-sequences, by name.
+
+        Parameters
+        ----------
+        totals : mapping of Variable to Variable
+            What came in at all steps together for these values, and for non-sequences as steps read them.
+        """
+        wrt = {name: v for name, v in self._stand_ins.items() if has_derivative(v)}
+        found = collect({self._outside.say(v): total for v, total in totals.items()}, list(wrt.values()))
         named = {name: g for name, g in zip(wrt, found, strict=True) if g is not None}
-        return dict(zip(named, substitute(named.values(), self.sources), strict=True))
+        return dict(zip(named, substitute(named.values(), self._sources), strict=True))
 
 
 def _is_differentiated(v: Variable) -> bool:

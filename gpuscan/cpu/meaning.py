@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from gpuscan.graph import Apply, Constant, Graph, Variable
+from gpuscan.graph import Apply, Constant, Graph, RuleTable, Variable
 from gpuscan.host import row_function, write_function
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.guards import Assert, Print, SpecifyShape, checked, of_shape, printed
@@ -24,18 +24,11 @@ from gpuscan.tensor.shaping import BroadcastTo, Dim, DimShuffle, Join, Repeat, R
 
 Array = np.ndarray
 Meaning = Callable[..., Any]
-MEANINGS: dict[type, Meaning] = {}
+"""Takes an op, the node and the values of its inputs, and returns those of its outputs."""
+
+MEANINGS: RuleTable[Meaning] = RuleTable()
+meaning = MEANINGS.rule
 GENERATED: WeakKeyDictionary[Apply, Callable[..., list[Any]]] = WeakKeyDictionary()
-
-
-def meaning(op: type) -> Callable[[Meaning], Meaning]:
-    """Register the decorated function: it takes the op, the node and the values of its inputs."""
-
-    def register(function: Meaning) -> Meaning:
-        MEANINGS[op] = function
-        return function
-
-    return register
 
 
 def compute(node: Apply, inputs: Sequence[Array]) -> list[Array]:

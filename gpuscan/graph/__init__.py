@@ -5,6 +5,7 @@ from gpuscan.graph.location import Location, made_at
 from gpuscan.graph.nested import Nested, holds_graphs
 from gpuscan.graph.printing import debugprint
 from gpuscan.graph.replace import clone_replace, vectorize_graph
+from gpuscan.graph.rule_table import RuleTable
 from gpuscan.graph.scope import nodes_made
 from gpuscan.graph.traversal import dependents, free_values, leaves, sorted_nodes, substitute
 from gpuscan.graph.types import DTYPES, Shape, TensorType, broadcast_shapes, merge_shapes, name_of, type_of
@@ -19,6 +20,7 @@ __all__ = [
     "Location",
     "Nested",
     "Op",
+    "RuleTable",
     "Shape",
     "SharedVariable",
     "TensorType",

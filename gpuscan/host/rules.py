@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuscan.control import GraphCall, IfElse
-from gpuscan.graph import Apply, Constant, Graph, Variable
+from gpuscan.graph import Apply, Constant, Graph, RuleTable, Variable
 from gpuscan.host.arrays import NUMPY
 from gpuscan.host.random import write_draw
 from gpuscan.host.shared_factors import LEAST_RIGHT_SIDE, stacked_products
@@ -40,20 +40,10 @@ MADE_ONCE = 2**17
 """Bytes of an `arange` of constants up to which one serves all calls."""
 
 Rule = Callable[[Writer, Any, Apply], str]
-RULES: dict[type, Rule] = {}
+"""Returns the expression of a node's output; of several, one that unpacks into them."""
 
-
-def rule(op: type) -> Callable[[Rule], Rule]:
-    """Register the decorated function as the rule of `op`.
-
-    It returns the expression of a node's output; of several, one that unpacks into them.
-    """
-
-    def register(function: Rule) -> Rule:
-        RULES[op] = function
-        return function
-
-    return register
+RULES: RuleTable[Rule] = RuleTable()
+rule = RULES.rule
 
 
 def write_node(w: Writer, node: Apply, uses: Counter[Variable]) -> None:

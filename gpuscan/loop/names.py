@@ -23,6 +23,6 @@ class Names:
         return candidate
 
 
-def name_of(v: Variable, otherwise: str = "") -> str:
+def value_name(v: Variable, otherwise: str = "") -> str:
     """Return the name of a value, else that of the op that computes it, else `otherwise`."""
     return v.name or (v.owner.op.name if v.owner is not None else otherwise)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from gpuscan.rewrite.rebuild import rebuild
 from gpuscan.rewrite.sizes import identity, size_of
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.indexing import index
-from gpuscan.tensor.pointwise import Pointwise
+from gpuscan.tensor.pointwise import Pointwise, kind
 from gpuscan.tensor.shaping import Dim, dim
 
 # ---- loops inside loops ----
@@ -80,6 +80,17 @@ def readers_of(outputs: Sequence[Variable], reads: Collection[Variable]) -> dict
     for v in outputs:
         readers.setdefault(v, []).append(None)
     return readers
+
+
+def may_be_total(loop: Loop, state: State, readers: Mapping[Variable, Sequence[Apply | None]]) -> bool:
+    """Whether of a state nothing is asked for but its next value, from its last, and what that is in the end.
+
+    Of a sum then only the terms matter. Not of float16, which may not hold what is between.
+    """
+    kinds = [r.kind for r in loop.results if r.record == state.name]
+    is_read_once = set(state.reads) == {1} and len(readers.get(state.reads[1], ())) == 1
+    is_number = kind(state.next.dtype) in "iufc" and state.next.dtype != "float16"
+    return is_read_once and kinds == ["final"] and is_number
 
 
 # ---- the rows that steps read ----

@@ -8,7 +8,7 @@ from dataclasses import replace
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Loop, NonSequence, open_loop
 from gpuscan.loop.fixed import CHEAP, VIEWS, Outside
-from gpuscan.loop.names import name_of
+from gpuscan.loop.names import value_name
 from gpuscan.rewrite.bodies import change_loops, names_of, reopened
 from gpuscan.rewrite.drop_unread import drop_records
 
@@ -32,7 +32,7 @@ def _hoisted(node: Apply) -> Sequence[Variable] | None:
     outside, names = Outside(loop), names_of(loop)
     added = []
     for v in leaving:
-        name = names.unique(name_of(v))
+        name = names.unique(value_name(v))
         source = outside.say(v)
         added.append(NonSequence(name, source, Variable(source.type, name, known=source.known)))
     moved = loop.replaced({v: n.read for v, n in zip(leaving, added, strict=True)})

@@ -9,7 +9,7 @@ from gpuscan.errors import ShapeError
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Loop, open_loop
 from gpuscan.loop.fixed import VIEWS, Outside, is_sure
-from gpuscan.loop.names import name_of
+from gpuscan.loop.names import value_name
 from gpuscan.loop.op import row_type
 from gpuscan.loop.records import Sequence as Rows
 from gpuscan.rewrite.bodies import change_loops, has_given_length, names_of, reopened, rows_read
@@ -53,7 +53,7 @@ def _hoisted(node: Apply) -> Sequence[Variable] | None:
             (source,) = batch.rebuild([v], {**fixed, **used})
         except ShapeError:  # a size that differs from step to step
             continue
-        name = names.unique(name_of(v))
+        name = names.unique(value_name(v))
         reverse = sequences[next(iter(used))][0].reverse
         added[v] = Rows(name, source, {0: Variable(row_type(source), name)}, 0, reverse)
     if not added:

@@ -12,7 +12,7 @@ import numpy as np
 from gpuscan.errors import counted
 from gpuscan.graph import TensorType, Variable
 from gpuscan.loop import Loop
-from gpuscan.loop.names import name_of
+from gpuscan.loop.names import value_name
 
 MOST_BYTES = 2**30
 """What a pass may have a program store besides what it stores anyway, for each value of all steps. Where sizes are not
@@ -69,7 +69,7 @@ def may_stack(loop: Loop, v: Variable) -> bool:
     size = _stack_bytes(v.type, loop.length.known)
     if size is None or size <= MOST_BYTES:
         return True
-    _note(Refusal(loop.title, name_of(v, "a value"), loop.length.known or 0, size, MOST_BYTES))
+    _note(Refusal(loop.title, value_name(v, "a value"), loop.length.known or 0, size, MOST_BYTES))
     return False
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from gpuscan.graph import Apply, Graph, Variable
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
-from gpuscan.loop.names import name_of
+from gpuscan.loop.names import value_name
 from gpuscan.rewrite.bodies import (
     change_loops,
     has_enough_rows,
     has_fixed_size,
+    may_be_total,
     names_of,
     readers_of,
     reopened,
@@ -89,19 +90,17 @@ def _totals(loop: Loop) -> list[_Total]:
     readers = readers_of(loop.outputs, loop.reads)
     totals = []
     for state in loop.states:
-        results = [r.kind for r in loop.results if r.record == state.name]
-        if set(state.reads) != {1} or results != ["final"] or kind(state.next.dtype) not in "iufc":
+        if not may_be_total(loop, state, readers):
             continue
         read = state.reads[1]
-        terms = list(_terms(state.next, read, readers))
-        is_sum = terms.count(read) == 1 and len(terms) > 1 and state.next.dtype != "float16"
-        if is_sum and len(readers[read]) == 1 and all(v.dtype == state.next.dtype for v in terms):
+        terms = list(_terms(state.next, readers))
+        if terms.count(read) == 1 and len(terms) > 1 and all(v.dtype == state.next.dtype for v in terms):
             terms.remove(read)
             totals.append(_Total(state, terms))
     return totals
 
 
-def _terms(total: Variable, read: Variable, readers: dict[Variable, list[Apply | None]]) -> Iterator[Variable]:
+def _terms(total: Variable, readers: dict[Variable, list[Apply | None]]) -> Iterator[Variable]:
     """Yield what is added up in a value that nothing else reads."""
     stack = [total]
     while stack:
@@ -219,7 +218,7 @@ class _Stacks:
         """Have values stacked."""
         for v in dict.fromkeys(values):
             if v not in self.records:
-                name = self.names.unique(name_of(v, "value"))
+                name = self.names.unique(value_name(v, "value"))
                 self.emits.append(Emit(name, v))
                 self.records[v] = name
             self.at_hand.add(v)

@@ -9,24 +9,26 @@ from typing import final
 
 import numpy as np
 
-from gpuscan.graph import Apply, Constant, Graph, Variable, leaves
+from gpuscan.graph import Apply, Graph, Variable, leaves
 from gpuscan.loop import Emit, Loop, Result, State, open_loop
 from gpuscan.loop.fixed import Outside
 from gpuscan.rewrite.bodies import (
     change_loops,
     has_fixed_size,
     has_shape_of,
+    may_be_total,
     names_of,
     readers_of,
     reopened,
     sizes_outside,
 )
 from gpuscan.rewrite.drop_unread import drop_records
+from gpuscan.rewrite.matching import is_number
 from gpuscan.rewrite.stacks import may_stack
 from gpuscan.tensor.convert import constant
 from gpuscan.tensor.indexing import At, Gather, Range, WriteIndex, index
 from gpuscan.tensor.layout import expand_dims, shape_padleft
-from gpuscan.tensor.pointwise import Pointwise, kind
+from gpuscan.tensor.pointwise import Pointwise
 from gpuscan.tensor.shaping import BroadcastTo
 
 MOST_WRITES = 32
@@ -164,16 +166,8 @@ class _Totals:
 
     def found(self) -> list[_Total]:
         """Return them."""
-        totals = [self._total(s) for s in self.loop.states if self._is_total(s)]
+        totals = [self._total(s) for s in self.loop.states if may_be_total(self.loop, s, self.readers)]
         return [t for t in totals if t is not None]
-
-    def _is_total(self, state: State) -> bool:
-        """Whether of a state only the next value and the last are asked for."""
-        kinds = [r.kind for r in self.loop.results if r.record == state.name]
-        is_read_once = set(state.reads) == {1} and len(self.readers.get(state.reads[1], ())) == 1
-        return (
-            is_read_once and kinds == ["final"] and kind(state.next.dtype) in "iufc" and state.next.dtype != "float16"
-        )
 
     def _total(self, state: State) -> _Total | None:
         """Return what a state adds up; None if nothing of it is written to a part, or it is no sum."""
@@ -225,9 +219,6 @@ class _Totals:
 
     def _is_zeros(self, state: State, v: Variable) -> bool:
         """Whether a term adds nothing, and checks no shape: a number, or an array that is certain to fit."""
-        if not self.outside.is_fixed(v) or not (v.ndim == 0 or has_shape_of(self.loop, state, v, self.outside)):
+        if not self.outside.is_fixed(v) or not is_number(self.outside.say(v), 0):
             return False
-        v = self.outside.say(v)
-        if v.owner is not None and isinstance(v.owner.op, BroadcastTo):
-            v = v.owner.inputs[0]
-        return isinstance(v, Constant) and not v.data.any()
+        return v.ndim == 0 or has_shape_of(self.loop, state, v, self.outside)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gpuscan.errors import ShapeError
-from gpuscan.graph import Apply, Shape, Variable, made_at, sorted_nodes
+from gpuscan.graph import Apply, RuleTable, Shape, Variable, made_at, sorted_nodes
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, dims
 
 Rule = Callable[["Batch", Any, Apply, Sequence[Variable]], Sequence[Variable]]
-RULES: dict[type, Rule] = {}
+RULES: RuleTable[Rule] = RuleTable()
 """For each op how a node of it is made over batched inputs."""
 
 
@@ -25,12 +25,7 @@ def vectorize_rule(op: type) -> Callable[[Rule], Rule]:
     It takes the `Batch`, the op, the node as it is without a batch, and inputs some of which are batched; it returns
     what to use in place of the node's outputs, each batched or not.
     """
-
-    def register(rule: Rule) -> Rule:
-        RULES[op] = rule
-        return rule
-
-    return register
+    return RULES.rule(op)
 
 
 @dataclass(frozen=True)

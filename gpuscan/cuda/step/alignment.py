@@ -11,7 +11,7 @@ from typing import Any
 
 from gpuscan.cuda.step.room import Appended, AtEnd
 from gpuscan.cuda.step.selections import Selections, selections
-from gpuscan.graph import Apply, Variable
+from gpuscan.graph import Apply, RuleTable, Variable
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.cumulative import Cumulate
@@ -39,7 +39,7 @@ from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Join, Repeat, Reshap
 Axis = tuple[Variable, int]
 Pair = tuple[Axis, Axis]
 Rule = Callable[[Any, Apply], Iterator[Pair]]
-RULES: dict[type, Rule] = {}
+RULES: RuleTable[Rule] = RuleTable()
 
 
 def aligned_axes(node: Apply) -> list[Pair] | None:
@@ -55,50 +55,42 @@ def _long(variable: Variable, axis: int) -> bool:
     return variable.type.shape[axis] != 1
 
 
-def _rule(*ops: type) -> Callable[[Rule], Rule]:
-    def register(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(ops, function))
-        return function
-
-    return register
-
-
 def _from_right(x: Variable, y: Variable) -> Iterator[Pair]:
     """Pair the axes of two values that broadcast against each other."""
     for back in range(1, min(x.ndim, y.ndim) + 1):
         yield (x, x.ndim - back), (y, y.ndim - back)
 
 
-@_rule(Pointwise, Cast)
+@RULES.rule(Pointwise, Cast)
 def _pointwise(op: Pointwise | Cast, node: Apply) -> Iterator[Pair]:
     for v in node.inputs:
         yield from _from_right(v, node.outputs[0])
 
 
-@_rule(BroadcastTo, SpecifyShape, Barrier, Assert)
+@RULES.rule(BroadcastTo, SpecifyShape, Barrier, Assert)
 def _first(op: Any, node: Apply) -> Iterator[Pair]:
     yield from _from_right(node.inputs[0], node.outputs[0])
 
 
-@_rule(Stack, Arange, Eye)
+@RULES.rule(Stack, Arange, Eye)
 def _nothing(op: Any, node: Apply) -> Iterator[Pair]:
     return iter(())
 
 
-@_rule(Draw)
+@RULES.rule(Draw)
 def _draw(op: Draw, node: Apply) -> Iterator[Pair]:
     for v in op.split(node.inputs)[2]:
         yield from _from_right(v, node.outputs[1])
 
 
-@_rule(DimShuffle)
+@RULES.rule(DimShuffle)
 def _dimshuffle(op: DimShuffle, node: Apply) -> Iterator[Pair]:
     for position, axis in enumerate(op.order):
         if axis is not None:
             yield (node.inputs[0], axis), (node.outputs[0], position)
 
 
-@_rule(Reshape)
+@RULES.rule(Reshape)
 def _reshape(op: Reshape, node: Apply) -> Iterator[Pair]:
     x, y = node.inputs[0], node.outputs[0]
     for i, j in same_axes(x.type.shape, y.type.shape):
@@ -123,7 +115,7 @@ def same_axes(old: Sequence[int | None], new: Sequence[int | None]) -> Iterator[
         before_old, before_new = before_old * m, before_new * n
 
 
-@_rule(Join, Appended)
+@RULES.rule(Join, Appended)
 def _join(op: Join | Appended, node: Apply) -> Iterator[Pair]:
     for v in node.inputs:
         for axis in range(v.ndim):
@@ -131,26 +123,26 @@ def _join(op: Join | Appended, node: Apply) -> Iterator[Pair]:
                 yield (v, axis), (node.outputs[0], axis)
 
 
-@_rule(Repeat, Sort, ArgSort, Cumulate, AtEnd)
+@RULES.rule(Repeat, Sort, ArgSort, Cumulate, AtEnd)
 def _along(op: Repeat | Sort | ArgSort | Cumulate | AtEnd, node: Apply) -> Iterator[Pair]:
     for axis in range(node.inputs[0].ndim):
         if axis != op.axis:
             yield (node.inputs[0], axis), (node.outputs[0], axis)
 
 
-@_rule(SearchSorted)
+@RULES.rule(SearchSorted)
 def _searchsorted(op: SearchSorted, node: Apply) -> Iterator[Pair]:
     yield from _from_right(node.inputs[1], node.outputs[0])
 
 
-@_rule(Reduce)
+@RULES.rule(Reduce)
 def _reduce(op: Reduce, node: Apply) -> Iterator[Pair]:
     x = node.inputs[0]
     for position, axis in enumerate(a for a in range(x.ndim) if a not in op.axes):
         yield (x, axis), (node.outputs[0], position)
 
 
-@_rule(SumTo)
+@RULES.rule(SumTo)
 def _sum_to(op: SumTo, node: Apply) -> Iterator[Pair]:
     x, y = node.inputs[0], node.outputs[0]
     for (_, i), (_, j) in _from_right(x, y):
@@ -158,7 +150,7 @@ def _sum_to(op: SumTo, node: Apply) -> Iterator[Pair]:
             yield (x, i), (y, j)
 
 
-@_rule(MatMul)
+@RULES.rule(MatMul)
 def _matmul(op: MatMul, node: Apply) -> Iterator[Pair]:
     (a, b), y = node.inputs, node.outputs[0]
     core = (a.ndim > 1) + (b.ndim > 1)
@@ -172,13 +164,13 @@ def _matmul(op: MatMul, node: Apply) -> Iterator[Pair]:
         yield (b, b.ndim - 1), (y, y.ndim - 1)
 
 
-@_rule(Index)
+@RULES.rule(Index)
 def _index(op: Index, node: Apply) -> Iterator[Pair]:
     x, *slots = node.inputs
     yield from _part(op.pattern, slots, x, node.outputs[0])
 
 
-@_rule(WriteIndex)
+@RULES.rule(WriteIndex)
 def _write_index(op: WriteIndex, node: Apply) -> Iterator[Pair]:
     x, value, *slots = node.inputs
     yield from _from_right(x, node.outputs[0])
@@ -209,7 +201,7 @@ def part_ndim(found: Selections, pattern: Pattern) -> int:
     return found.gathered + sum(isinstance(item, Range | New) for item in pattern)
 
 
-@_rule(Inverse, Solve, SolveTriangular, Cholesky, Det, SlogDet, Eigh, SVD, SingularValues, QR)
+@RULES.rule(Inverse, Solve, SolveTriangular, Cholesky, Det, SlogDet, Eigh, SVD, SingularValues, QR)
 def _matrices(op: Any, node: Apply) -> Iterator[Pair]:
     stack = max(v.ndim for v in node.inputs) - 2
     for v in node.inputs:

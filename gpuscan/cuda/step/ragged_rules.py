@@ -6,20 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from gpuscan.cuda.step.room import Room, Rows
-from gpuscan.graph import Apply, Variable
+from gpuscan.graph import Apply, RuleTable, Variable
 
 Found = Rows | Variable | None
 """What stands for a result: an array with room and a count, a value of known shape, or nothing where no rule holds."""
 
 Rule = Callable[[Room, Any, Apply], Found]
-RULES: dict[type, Rule] = {}
-
-
-def rule(*ops: type) -> Callable[[Rule], Rule]:
-    """Register the decorated function as the rule of ops."""
-
-    def register(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(ops, function))
-        return function
-
-    return register
+RULES: RuleTable[Rule] = RuleTable()
+rule = RULES.rule

@@ -16,7 +16,7 @@ from gpuscan.cuda.step.positions import Position, flat, minus, spread, unravel
 from gpuscan.cuda.step.room import Appended, AtEnd
 from gpuscan.cuda.step.values import View
 from gpuscan.cuda.step.writer import RefusalError, Writer
-from gpuscan.graph import Apply, Variable
+from gpuscan.graph import Apply, RuleTable, Variable
 from gpuscan.tensor.barrier import Barrier
 from gpuscan.tensor.creation import Arange, Eye
 from gpuscan.tensor.guards import Assert, SpecifyShape, assertion_text
@@ -26,17 +26,10 @@ from gpuscan.tensor.reduction import Reduce, SumTo
 from gpuscan.tensor.shaping import BroadcastTo, DimShuffle, Join, Reshape, Stack
 
 Rule = Callable[[Writer, Any, Apply], None]
-RULES: dict[type, Rule] = {}
+"""Writes a node and says where its results are."""
 
-
-def rule(*ops: type) -> Callable[[Rule], Rule]:
-    """Register the decorated function as the rule of ops: it writes a node and says where its results are."""
-
-    def register(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(ops, function))
-        return function
-
-    return register
+RULES: RuleTable[Rule] = RuleTable()
+rule = RULES.rule
 
 
 # ---- one element from one element of each operand ----
